@@ -1,0 +1,130 @@
+"""The words that other programs and people see: API names, labels, annotations, Secret keys.
+
+Every name here is part of the published interface: change one and something
+outside this package stops working.
+"""
+
+from enum import StrEnum
+
+GROUP = "meshca.io"
+VERSION = "v1alpha1"
+PLURAL = "meshcas"
+KIND = "MeshCA"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+FIELD_MANAGER = "meshca"
+"""Server-side apply field manager of every write; also how a Secret is known to be ours."""
+
+DEFAULT_NAMESPACE = "meshca-system"
+LEASE_NAME = "meshca"
+
+LABEL_MESHCA = f"{GROUP}/meshca"
+"""On every Secret and ConfigMap of a MeshCA: the MeshCA's name."""
+LABEL_REVISION = f"{GROUP}/revision"
+"""On a root's Secret: its revision, a positive integer that is never reused."""
+LABEL_STATE = f"{GROUP}/state"
+"""On a root's Secret: its RootState, the persisted progress of a rotation."""
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+
+ANNOTATION_INTERMEDIATE = f"{GROUP}/intermediate-sha256"
+"""On `cacerts`: fingerprint of the intermediate that we wrote; tells a damaged Secret from a replaced one."""
+ANNOTATION_BUNDLE_SINCE = f"{GROUP}/bundle-since"
+"""On `cacerts`: when its trust bundle last changed, RFC 3339. Absent: at our last write."""
+ANNOTATION_SIGNER_SINCE = f"{GROUP}/signer-since"
+"""On `cacerts`: when its signing root last changed, RFC 3339. Absent: at our last write."""
+
+CA_CERT = "ca-cert.pem"
+CA_KEY = "ca-key.pem"
+CERT_CHAIN = "cert-chain.pem"
+ROOT_CERT = "root-cert.pem"
+CACERTS_KEYS = (CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT)
+"""The four files istiod reads (istio pilot/pkg/bootstrap/istio_ca.go)."""
+CA_CRL = "ca-crl.pem"
+ISTIO_GENERATED = "istio-generated"
+"""istiod owns a `cacerts` that has this key (USE_CACERTS_FOR_SELF_SIGNED_CA)."""
+
+TLS_CERT = "tls.crt"
+TLS_KEY = "tls.key"
+TLS_SECRET_TYPE = "kubernetes.io/tls"
+
+
+class RootState(StrEnum):
+    """Where a root stands in its life. Stored as LABEL_STATE on its Secret, before anything acts on it."""
+
+    PREPARED = "prepared"
+    """Made and being trusted; signs nothing."""
+    ACTIVE = "active"
+    """Trusted and signing. An older root of the same MeshCA is then no longer signing, but still trusted."""
+    RETIRED = "retired"
+    """Leaving the bundle; its key is destroyed when it has left."""
+
+
+class Phase(StrEnum):
+    """The phase a MeshCA shows, in the order a rotation runs through them."""
+
+    PENDING = "Pending"
+    STEADY = "Steady"
+    PREPARE = "Prepare"
+    TRUST = "Trust"
+    SWITCH = "Switch"
+    DRAIN = "Drain"
+    RETIRE = "Retire"
+
+
+class Condition(StrEnum):
+    """Condition types, as kstatus reads them."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Why: one constant for the condition, the Event, the log line and the metric label."""
+
+    # Steps
+    ROOT_ISSUED = "RootIssued"
+    ROOT_IMPORTED = "RootImported"
+    ROTATION_STARTED = "RotationStarted"
+    TRUST_PUBLISHED = "TrustPublished"
+    ROOT_ACTIVATED = "RootActivated"
+    SIGNER_SWITCHED = "SignerSwitched"
+    ROOT_RETIRED = "RootRetired"
+    TRUST_REMOVED = "TrustRemoved"
+    ROTATION_COMPLETED = "RotationCompleted"
+    INTERMEDIATE_ISSUED = "IntermediateIssued"
+    INTERMEDIATE_RENEWED = "IntermediateRenewed"
+    SECRET_REPAIRED = "SecretRepaired"
+    OWNERSHIP_CHANGED = "OwnershipChanged"
+
+    # Conditions
+    ISSUED = "Issued"
+    INVALID_SPEC = "InvalidSpec"
+    SUSPENDED = "Suspended"
+    FOREIGN_SECRET = "ForeignSecret"
+    TARGET_CLAIMED = "TargetClaimed"
+    NAMESPACE_NOT_FOUND = "NamespaceNotFound"
+    FORBIDDEN = "Forbidden"
+    API_ERROR = "APIError"
+    EXPIRED = "Expired"
+    ROOT_KEY_LOST = "RootKeyLost"
+    CRL_PRESENT = "CRLPresent"
+    MULTI_ROOT_DISABLED = "MultiRootDisabled"
+    ISTIOD_TOO_OLD = "IstiodTooOld"
+    ISTIOD_NOT_FOUND = "IstiodNotFound"
+    ISTIOD_UNKNOWN = "IstiodUnknown"
+    CHAIN_NOT_PROVEN = "ChainNotProven"
+
+    # A root that was given and cannot be used
+    ROOT_SECRET_NOT_FOUND = "RootSecretNotFound"
+    ROOT_SECRET_INCOMPLETE = "RootSecretIncomplete"
+    ROOT_UNREADABLE = "RootUnreadable"
+    ROOT_KEY_MISMATCH = "RootKeyMismatch"
+    ROOT_EXPIRED = "RootExpired"
+    ROOT_NOT_YET_VALID = "RootNotYetValid"
+    ROOT_WEAK = "RootWeak"
+    ROOT_KEY_UNSUPPORTED = "RootKeyUnsupported"
+    ROOT_NOT_CA = "RootNotCA"
+    ROOT_NOT_SELF_SIGNED = "RootNotSelfSigned"
+    ROOT_PATH_TOO_SHORT = "RootPathTooShort"
+    ROOT_UNFIT = "RootUnfit"
