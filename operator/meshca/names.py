@@ -24,10 +24,14 @@ LABEL_REVISION = f"{GROUP}/revision"
 """On a root's Secret: its revision, a positive integer that is never reused."""
 LABEL_STATE = f"{GROUP}/state"
 """On a root's Secret: its RootState, the persisted progress of a rotation."""
+LABEL_SOURCE = f"{GROUP}/source"
+"""On a root's Secret: `generated` by the operator or given in a `secret`."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 ANNOTATION_INTERMEDIATE = f"{GROUP}/intermediate-sha256"
 """On `cacerts`: fingerprint of the intermediate that we wrote; tells a damaged Secret from a replaced one."""
+ANNOTATION_REVISIONS = f"{GROUP}/revisions"
+"""On `cacerts`: the revisions of the roots in `root-cert.pem`, in its order, such as `2,1`."""
 ANNOTATION_BUNDLE_SINCE = f"{GROUP}/bundle-since"
 """On `cacerts`: when its trust bundle last changed, RFC 3339. Absent: at our last write."""
 ANNOTATION_SIGNER_SINCE = f"{GROUP}/signer-since"
@@ -49,14 +53,14 @@ TLS_SECRET_TYPE = "kubernetes.io/tls"
 
 
 class RootState(StrEnum):
-    """Where a root stands in its life. Stored as LABEL_STATE on its Secret, before anything acts on it."""
+    """How far the newest root has come. Stored as LABEL_STATE on its Secret, before anything acts on it."""
 
     PREPARED = "prepared"
-    """Made and being trusted; signs nothing."""
+    """It joins the bundle; the root before it goes on signing."""
     ACTIVE = "active"
-    """Trusted and signing. An older root of the same MeshCA is then no longer signing, but still trusted."""
-    RETIRED = "retired"
-    """Leaving the bundle; its key is destroyed when it has left."""
+    """It signs; the roots before it stay in the bundle."""
+    SOLE = "sole"
+    """It signs and is the only root; the ones before it leave the bundle, then their keys are destroyed."""
 
 
 class Phase(StrEnum):
@@ -96,9 +100,11 @@ class Reason(StrEnum):
     INTERMEDIATE_RENEWED = "IntermediateRenewed"
     SECRET_REPAIRED = "SecretRepaired"
     OWNERSHIP_CHANGED = "OwnershipChanged"
+    BUNDLE_PUBLISHED = "BundlePublished"
 
     # Conditions
     ISSUED = "Issued"
+    PENDING = "Pending"
     INVALID_SPEC = "InvalidSpec"
     SUSPENDED = "Suspended"
     FOREIGN_SECRET = "ForeignSecret"
@@ -114,6 +120,7 @@ class Reason(StrEnum):
     ISTIOD_NOT_FOUND = "IstiodNotFound"
     ISTIOD_UNKNOWN = "IstiodUnknown"
     CHAIN_NOT_PROVEN = "ChainNotProven"
+    WAITING_FOR_ROOT = "WaitingForRoot"
 
     # A root that was given and cannot be used
     ROOT_SECRET_NOT_FOUND = "RootSecretNotFound"

@@ -1,0 +1,212 @@
+"""Carrying out one step: the only place that makes keys, signs, and changes the cluster.
+
+Owns what a step means in requests. Each is a single write with a precondition;
+a conflict ends the pass and the next one plans anew. Before a target's Secret
+is written, its chain is proven against every bundle that a workload may hold.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from meshca import objects
+from meshca.core.model import (
+    CreateRoot,
+    DestroyRoot,
+    MarkRoot,
+    OwnRoot,
+    Published,
+    Step,
+    WriteCacerts,
+    WriteConfigMap,
+)
+from meshca.core.spec import AuthoritySpec, DeletionPolicy, MeshCASpec
+from meshca.names import CERT_CHAIN, LABEL_STATE
+from meshca.objects import Owner, Stamps
+from meshca.observe import Snapshot, with_root_secret, with_target_secret
+from meshca.pki.cacerts import Cacerts, encode
+from meshca.pki.certs import Certificate, KeyPair, make_intermediate, make_root
+from meshca.pki.keys import Algorithm
+from meshca.pki.trust import prove
+from meshca.store import Store
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Everything a step needs besides the step.
+
+    Attributes:
+        store: the API server.
+        namespace: the operator's, where the roots are kept.
+        owner: the MeshCA.
+        spec: what it wants.
+        now: the API server's time; certificates begin and end by it.
+    """
+
+    store: Store
+    namespace: str
+    owner: Owner
+    spec: MeshCASpec
+    now: datetime
+
+    async def apply(self, step: Step, snapshot: Snapshot) -> Snapshot:
+        """Carry out a step and return what would be observed now.
+
+        Raises:
+            ConflictError: the cluster is not what was observed.
+            StoreError: the API server failed or refused.
+            PKIError: the proof failed, and nothing was written.
+        """
+        match step.action:
+            case CreateRoot() as action:
+                return await self._create_root(action, snapshot)
+            case MarkRoot(revision, state):
+                return await self._patch_root(revision, {"labels": {LABEL_STATE: state.value}}, snapshot)
+            case OwnRoot(revision, owned):
+                references = self.owner.references(owned=owned)
+                return await self._patch_root(revision, {"ownerReferences": references}, snapshot)
+            case DestroyRoot(revision):
+                await self.store.delete_secret(snapshot.roots[revision])
+                return replace(snapshot, observed=snapshot.observed.without_root(revision))
+            case WriteCacerts() as action:
+                return await self._write_cacerts(action, snapshot)
+            case WriteConfigMap() as action:
+                return await self._write_config_map(action, snapshot)
+
+    async def _create_root(self, action: CreateRoot, snapshot: Snapshot) -> Snapshot:
+        pair = snapshot.given if action.given else await self._make_root(action.revision)
+        assert pair is not None, "a given root is imported only when one was observed"
+        secret = objects.root_secret(
+            self.owner,
+            self.namespace,
+            action.revision,
+            action.state,
+            pair,
+            given=action.given,
+            owned=self._is_owned,
+        )
+        return with_root_secret(snapshot, self.owner, await self.store.create_secret(self.namespace, secret))
+
+    async def _make_root(self, revision: int) -> KeyPair:
+        root = self.spec.root
+        return await _compute(
+            root,
+            lambda: make_root(
+                meshca=self.spec.name,
+                revision=revision,
+                organization=root.organization,
+                key=root.key,
+                now=self.now,
+                duration=root.duration,
+            ),
+        )
+
+    async def _patch_root(self, revision: int, metadata: Json, snapshot: Snapshot) -> Snapshot:
+        """Change the metadata of a root's Secret; its data is immutable."""
+        meta = snapshot.roots[revision]["metadata"]
+        patch = {"metadata": metadata | {"resourceVersion": meta["resourceVersion"], "uid": meta["uid"]}}
+        secret = await self.store.patch_secret(self.namespace, meta["name"], patch)
+        return with_root_secret(snapshot, self.owner, secret)
+
+    async def _write_cacerts(self, action: WriteCacerts, snapshot: Snapshot) -> Snapshot:
+        target = next(each for each in self.spec.targets if each.name == action.target)
+        current = snapshot.targets[action.target]
+        by_revision = {root.revision: root.certificate for root in snapshot.observed.roots}
+        bundle = tuple(by_revision[revision] for revision in action.bundle)
+        signer = await self._signer(action, snapshot)
+        cacerts = Cacerts(signer, bundle)
+        await self._prove(cacerts, snapshot, action.target)
+        stamps = _stamps(action, snapshot, by_revision[action.signer])
+        secret = objects.cacerts_secret(self.owner, target, cacerts, action.bundle, stamps, owned=self._is_owned)
+        written = await self._put(secret, current)
+        return with_target_secret(snapshot, self.owner, target, written, self.now)
+
+    async def _put(self, secret: Json, current: Json | None) -> Json:
+        """Write over exactly the version that was observed, or create what was observed to be absent.
+
+        An absent Secret is applied without force: if somebody else has made one
+        since, their fields are a conflict. (A Role can allow to apply a Secret of one
+        name, but not to POST one.)
+        """
+        if current is None:
+            return await self.store.apply_secret(secret["metadata"]["namespace"], secret, force=False)
+        meta = current["metadata"]
+        secret["metadata"] |= {"resourceVersion": meta["resourceVersion"], "uid": meta["uid"]}
+        return await self.store.apply_secret(meta["namespace"], secret, force=True)
+
+    async def _signer(self, action: WriteCacerts, snapshot: Snapshot) -> KeyPair:
+        current = snapshot.targets[action.target]
+        if not action.issue:
+            assert current is not None, "an intermediate is kept only where there is one"
+            return objects.signer_pair(current)
+        root = objects.root_pair(snapshot.roots[action.signer])
+        spec = self.spec
+        return await _compute(
+            spec.intermediate,
+            lambda: make_intermediate(
+                root,
+                meshca=spec.name,
+                target=action.target,
+                organization=spec.root.organization,
+                trust_domain=spec.trust_domain,
+                key=spec.intermediate.key,
+                now=self.now,
+                duration=spec.intermediate.duration,
+            ),
+        )
+
+    async def _prove(self, cacerts: Cacerts, snapshot: Snapshot, name: str) -> None:
+        """Prove {signer before, signer after} x {bundle before, bundle after}: all that peers may hold."""
+        signers, bundles = [cacerts.signer], [cacerts.bundle]
+        state, current = snapshot.observed.targets[name], snapshot.targets[name]
+        if isinstance(state, Published) and state.intact and current is not None:
+            before = objects.signer_pair(current)
+            bundles += [objects.bundle_of(current)] if state.bundle else []
+            signers += [before] if before.certificate != cacerts.signer.certificate else []
+        for signer in signers:
+            if self._is_valid(signer.certificate, bundles):
+                await self._prove_one(signer, cacerts, bundles)
+
+    def _is_valid(self, certificate: Certificate, bundles: list[tuple[Certificate, ...]]) -> bool:
+        """Tell whether anything under a certificate can be valid now; the dead need no proof."""
+        above = [root.not_after for root in bundles[0] if root.authority_id == certificate.issuer_id]
+        return self.now <= min([certificate.not_after, *above])
+
+    async def _prove_one(self, signer: KeyPair, cacerts: Cacerts, bundles: list[tuple[Certificate, ...]]) -> None:
+        chain = encode(Cacerts(signer, cacerts.bundle))[CERT_CHAIN]
+        prove(signer, chain, bundles, trust_domain=self.spec.trust_domain, now=self.now)
+
+    async def _write_config_map(self, action: WriteConfigMap, snapshot: Snapshot) -> Snapshot:
+        by_revision = {root.revision: root for root in snapshot.observed.roots}
+        roots = [by_revision[revision] for revision in action.bundle]
+        body = objects.config_map(self.owner, self.namespace, action.name, roots, owned=self._is_owned)
+        await self.store.apply_config_map(self.namespace, body)
+        return replace(snapshot, observed=replace(snapshot.observed, config_map=action.bundle))
+
+    @property
+    def _is_owned(self) -> bool:
+        return self.spec.deletion_policy is DeletionPolicy.DELETE
+
+
+def _stamps(action: WriteCacerts, snapshot: Snapshot, signer: Certificate) -> Stamps:
+    """Carry over since when bundle and signing root have been the same; what changes now is stamped by the write."""
+    state = snapshot.observed.targets[action.target]
+    if not isinstance(state, Published) or state.intermediate is None:
+        return Stamps(bundle_since=None, signer_since=None)
+    same_signer = state.intermediate.issuer_id == signer.authority_id and state.intermediate.issuer == signer.subject
+    return Stamps(
+        bundle_since=state.bundle_since if state.bundle == action.bundle else None,
+        signer_since=state.signer_since if same_signer else None,
+    )
+
+
+async def _compute(authority: AuthoritySpec, make: Callable[[], T]) -> T:
+    """Make a key and a certificate; RSA keys take up to seconds, off the event loop."""
+    if authority.key.algorithm is Algorithm.RSA:
+        return await asyncio.to_thread(make)
+    return make()

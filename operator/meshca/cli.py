@@ -1,0 +1,64 @@
+"""The command line: reads arguments, prints, exits; nothing else."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from meshca import __version__, logs, settings
+from meshca.errors import MeshCAError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the `meshca` command; return its exit code: 0 fine, 1 failed, 2 misused."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except (MeshCAError, OSError, ValueError) as error:
+        print(f"meshca: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="meshca", description="Rotates the certificate authorities of an Istio mesh without a failed handshake."
+    )
+    parser.add_argument("--version", action="version", version=f"meshca {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the operator", description="Run the operator until SIGTERM.")
+    settings.add_arguments(run)
+    run.set_defaults(command=_run)
+    plan = commands.add_parser(
+        "plan",
+        help="print what a MeshCA will do, and when, without a cluster",
+        description="Print each coming step of a MeshCA with its date and what it writes. Runs the operator's own"
+        " plan against an empty cluster that begins now; touches nothing.",
+    )
+    plan.add_argument("-f", "--filename", required=True, help="the MeshCA as YAML; - for standard input")
+    plan.add_argument("--horizon", default="10y", help="how far to look: 15y, 90d, 36h (default: %(default)s)")
+    plan.add_argument("--from", dest="start", metavar="TIME", help="begin at this time (RFC 3339) instead of now")
+    plan.set_defaults(command=_plan)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # The operator's client and framework take half a second to import; `plan` and --help need neither.
+    from meshca.runtime import run  # noqa: PLC0415
+
+    chosen = settings.Settings.of(arguments)
+    logs.set_up(chosen.log_format, chosen.log_level)
+    return asyncio.run(run(chosen))
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from meshca.forecast import forecast_lines, parse_horizon  # noqa: PLC0415
+
+    horizon = parse_horizon(arguments.horizon)
+    text = sys.stdin.read() if arguments.filename == "-" else Path(arguments.filename).read_text("utf-8")
+    start = datetime.fromisoformat(arguments.start) if arguments.start else datetime.now(UTC)
+    start = start.replace(tzinfo=start.tzinfo or UTC).astimezone(UTC).replace(microsecond=0)
+    for line in forecast_lines(text, start, start + horizon):
+        print(line)
+    return 0

@@ -1,0 +1,194 @@
+"""What the cluster holds, and what can be done about it: the values that the rules of rotation work on.
+
+Owns the vocabulary of observing and acting. Nothing here reads, writes or
+decides; no value holds a private key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from meshca.errors import MeshCAError
+from meshca.names import Reason, RootState
+from meshca.pki.certs import BACKDATE, Certificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """One root of a MeshCA: from its Secret or, when that is lost, from the bundles that still hold it."""
+
+    revision: int
+    certificate: Certificate
+    state: RootState | None = None
+    """None: the Secret's label is missing or unreadable, or there is no Secret."""
+    has_key: bool = True
+    """False: the Secret is lost and nothing more can be signed."""
+    given: bool = False
+    """True: made elsewhere and imported."""
+    owned: bool = False
+    """True: the Secret is deleted with the MeshCA (an owner reference)."""
+
+    @property
+    def issued_at(self) -> datetime:
+        """When it was signed; a root made elsewhere is taken at its word."""
+        return self.certificate.not_before if self.given else self.certificate.not_before + BACKDATE
+
+    def signed(self, certificate: Certificate) -> bool:
+        """True when `certificate` names this root as its issuer, by name and by key identifier."""
+        issuer = (certificate.issuer, certificate.issuer_id)
+        return issuer == (self.certificate.subject, self.certificate.authority_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The target's Secret does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The target's Secret must not or cannot be touched now."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """The target's Secret, provably ours."""
+
+    intermediate: Certificate | None
+    """None: the signing certificate or its key is missing, unreadable or not a pair."""
+    bundle: tuple[int, ...]
+    """Revisions of the roots in `root-cert.pem`, in its order; certificates of strangers left out."""
+    intact: bool
+    """False: the files are not byte for byte what we write for this content."""
+    written_at: datetime
+    bundle_since: datetime
+    signer_since: datetime
+    owned: bool = False
+    has_crl: bool = False
+
+
+TargetState = Absent | Blocked | Published
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Will a target's istiod load a changed set of roots? `reason` is None when it will."""
+
+    reason: Reason | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """Everything the rules may know about one MeshCA, read at about the same moment."""
+
+    roots: tuple[Root, ...] = ()
+    """By revision, oldest first; roots without a Secret that are still in a bundle included."""
+    targets: Mapping[str, TargetState] = field(default_factory=dict)
+    """By target name, in the order of the spec."""
+    given: Certificate | MeshCAError | None = None
+    """The root in `spec.root.source.secret`, or what is wrong with it; None when roots are generated."""
+    reloads: Mapping[str, Reload] = field(default_factory=dict)
+    """By target name; asked for only while a rotation is wanted or under way."""
+    config_map: tuple[int, ...] | None = None
+    """Revisions of the roots in the published ConfigMap; None when there is none."""
+
+    def with_target(self, name: str, state: TargetState) -> "Observed":
+        """Return the same with one target's state replaced."""
+        return replace(self, targets={**self.targets, name: state})
+
+    def with_root(self, root: Root) -> "Observed":
+        """Return the same with this root added, or put in place of the one of its revision."""
+        others = (known for known in self.roots if known.revision != root.revision)
+        return replace(self, roots=tuple(sorted((*others, root), key=lambda each: each.revision)))
+
+    def without_root(self, revision: int) -> "Observed":
+        """Return the same without the root of this revision."""
+        return replace(self, roots=tuple(root for root in self.roots if root.revision != revision))
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRoot:
+    """Make a root (or import the given one) and store it, before anything refers to it."""
+
+    revision: int
+    state: RootState
+    given: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRoot:
+    """Record how far a root has come, before anything acts on it."""
+
+    revision: int
+    state: RootState
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRoot:
+    """Let a root's Secret be deleted with the MeshCA, or no longer."""
+
+    revision: int
+    owned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyRoot:
+    """Delete a root's Secret, and with it its key."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCacerts:
+    """Write a target's Secret in one request."""
+
+    target: str
+    signer: int
+    """Revision of the root that the intermediate is under."""
+    bundle: tuple[int, ...]
+    """Revisions of the trusted roots, newest first."""
+    issue: bool
+    """True: make a new intermediate; False: keep the one that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteConfigMap:
+    """Publish the trust bundle for people and other tools."""
+
+    name: str
+    bundle: tuple[int, ...]
+
+
+Action = CreateRoot | MarkRoot | OwnRoot | DestroyRoot | WriteCacerts | WriteConfigMap
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One safe change, and why."""
+
+    action: Action
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something that is not done yet, and what it waits for."""
+
+    reason: Reason
+    message: str
+    until: datetime | None = None
+    """When it ends by itself; None: when the cluster changes."""
+    stalled: bool = False
+    """True: only a person can end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next step, if one is due, and everything that is waited for."""
+
+    step: Step | None
+    holds: tuple[Hold, ...]

@@ -1,0 +1,277 @@
+"""The report of a MeshCA: its status, made anew from what was observed and planned.
+
+Owns the shape of `.status` (deploy/crd.yaml) and the sentences in it. Nothing in
+it changes with the mere passing of time, so an unchanged cluster is never
+written to. Conditions follow kstatus: Ready, and Reconciling and Stalled only
+while they are true.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from meshca.core import schedule
+from meshca.core.model import Blocked, Hold, Plan, Published, Root, Step
+from meshca.core.rotation import Situation, phase, when
+from meshca.core.spec import MeshCASpec, TargetSpec, rotation_time
+from meshca.names import Condition, Phase, Reason
+
+Json = dict[str, Any]
+
+LONGEST_HISTORY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a pass could not end: something that the operator tries again by itself."""
+
+    reason: Reason
+    message: str
+
+
+def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
+    situation: Situation,
+    plan: Plan,
+    done: Sequence[Step],
+    before: Mapping[str, Any],
+    generation: int,
+    trouble: Trouble | None = None,
+) -> Json:
+    """Return the whole status.
+
+    Args:
+        situation: what the cluster holds now.
+        plan: what is due and what is waited for.
+        done: the steps of this pass, for the history.
+        before: the present status, for the history and the conditions' times.
+        generation: of the spec that was acted on.
+        trouble: what ended this pass early.
+    """
+    published = situation.published
+    status: Json = {
+        "observedGeneration": generation,
+        "phase": phase(situation).value,
+        "roots": [_root(situation, root) for root in situation.observed.roots],
+        "targets": [_target(situation, target) for target in situation.spec.targets],
+        "rotation": _rotation(situation, plan, before),
+        "rootNotAfter": situation.standing and when(situation.standing.signer.certificate.not_after),
+        "intermediateNotAfter": _when(
+            min((each.intermediate.not_after for each in published.values() if each.intermediate), default=None)
+        ),
+        "warnings": warnings(situation.spec) or None,
+        "history": _history(before, done, situation.now) or None,
+    }
+    status |= _next_action(situation, plan)
+    status["conditions"] = _conditions(situation, plan, before, generation, trouble)
+    return {key: value for key, value in status.items() if value is not None}
+
+
+def invalid_status(message: str, before: Mapping[str, Any], generation: int, now: datetime) -> Json:
+    """Return the status of a MeshCA whose spec makes no sense: all else stays as it was."""
+    wanted = {
+        Condition.READY: ("False", Reason.INVALID_SPEC, message),
+        Condition.STALLED: ("True", Reason.INVALID_SPEC, message),
+    }
+    conditions = _merge(wanted, before, generation, now)
+    return {**before, "observedGeneration": generation, "conditions": conditions}
+
+
+def next_wake(plan: Plan, now: datetime) -> datetime | None:
+    """Return when the next thing happens by itself."""
+    return min((hold.until for hold in plan.holds if hold.until is not None and hold.until > now), default=None)
+
+
+def warnings(spec: MeshCASpec) -> list[str]:
+    """Name what is legal but unwise in a spec, and what is made of it."""
+    found = []
+    overlap = schedule.overlap(spec)
+    if spec.intermediate.renew_before <= overlap:
+        found.append(
+            "spec.intermediate.renewBefore is shorter than workload.maxCertificateDuration + rotation.propagationDelay:"
+            " intermediates are renewed that much earlier, so that no workload certificate outlives its issuer"
+        )
+    if spec.root.renew_before < rotation_time(spec.leaf_duration, spec.propagation_delay):
+        found.append(
+            "spec.root.renewBefore is shorter than a whole rotation (2 x workload.maxCertificateDuration"
+            " + 4 x rotation.propagationDelay): rotations begin that much earlier"
+        )
+    return found
+
+
+# --- Parts --------------------------------------------------------------------
+
+
+def _root(situation: Situation, root: Root) -> Json:
+    standing = situation.standing
+    assert standing is not None or not root.has_key
+    is_newest = standing is not None and root.revision == standing.newest.revision
+    certificate = root.certificate
+    return {
+        "revision": root.revision,
+        "state": standing.state.value if standing is not None and is_newest else "retiring",
+        "source": "secret" if root.given else "generated",
+        "subject": certificate.subject,
+        "fingerprint": certificate.fingerprint,
+        "authorityID": certificate.authority_id,
+        "notBefore": when(certificate.not_before),
+        "notAfter": when(certificate.not_after),
+        "keyAvailable": root.has_key,
+    }
+
+
+def _target(situation: Situation, target: TargetSpec) -> Json:
+    state = situation.observed.targets.get(target.name)
+    entry: Json = {"name": target.name, "namespace": target.namespace, "secretName": target.secret_name}
+    match state:
+        case Published():
+            return entry | {"state": "Published"} | _published(situation, state)
+        case Blocked(reason, message):
+            return entry | {"state": "Blocked", "reason": reason.value, "message": message}
+        case _:
+            return entry | {"state": "Absent"}
+
+
+def _published(situation: Situation, state: Published) -> Json:
+    signer = situation.signer_of(state)
+    entry: Json = {
+        "trustedRevisions": list(state.bundle),
+        "bundleSince": when(state.bundle_since),
+        "signerSince": when(state.signer_since),
+    }
+    if signer is not None and state.intermediate is not None:
+        entry["rootRevision"] = signer.revision
+        entry["intermediate"] = {
+            "subject": state.intermediate.subject,
+            "fingerprint": state.intermediate.fingerprint,
+            "notBefore": when(state.intermediate.not_before),
+            "notAfter": when(state.intermediate.not_after),
+        }
+    return entry
+
+
+def _rotation(situation: Situation, plan: Plan, before: Mapping[str, Any]) -> Json | None:
+    standing, now_in = situation.standing, phase(situation)
+    if standing is None or now_in in {Phase.STEADY, Phase.PENDING}:
+        return None
+    old = before.get("rotation") or {}
+    since = old.get("since") if old.get("phase") == now_in.value else None
+    hold = _current_hold(situation, plan)
+    rotation = {
+        "phase": now_in.value,
+        "fromRevision": standing.older[-1].revision if standing.older else None,
+        "toRevision": standing.newest.revision,
+        "since": since or when(situation.now),
+        "until": _when(hold.until) if hold else None,
+        "message": hold.message if hold else None,
+    }
+    return {key: value for key, value in rotation.items() if value is not None}
+
+
+_ROTATION_HOLDS = frozenset(
+    {
+        Reason.ROOT_ACTIVATED,
+        Reason.ROOT_RETIRED,
+        Reason.ROTATION_COMPLETED,
+        Reason.SIGNER_SWITCHED,
+        Reason.TRUST_REMOVED,
+    }
+)
+
+
+def _current_hold(situation: Situation, plan: Plan) -> Hold | None:
+    """Return what the rotation waits for: a person first, then the last of its dates."""
+    stalled = next((hold for hold in plan.holds if hold.stalled), None)
+    timed = [hold for hold in plan.holds if hold.reason in _ROTATION_HOLDS and hold.until is not None]
+    return stalled or max(timed, key=lambda hold: hold.until or situation.now, default=None)
+
+
+def _next_action(situation: Situation, plan: Plan) -> Json:
+    if situation.spec.suspend:
+        return {"nextAction": f"suspended, so not done: {plan.step.message}"} if plan.step else {}
+    at = next_wake(plan, situation.now)
+    hold = next((hold for hold in plan.holds if hold.until is not None and hold.until == at), None)
+    return {} if hold is None or at is None else {"nextAction": hold.message, "nextActionTime": when(at)}
+
+
+def _history(before: Mapping[str, Any], done: Sequence[Step], now: datetime) -> list[Json]:
+    entries = [{"time": when(now), "reason": step.reason.value, "message": step.message} for step in done]
+    return [*(before.get("history") or []), *entries][-LONGEST_HISTORY:]
+
+
+# --- Conditions ---------------------------------------------------------------
+
+_Wanted = Mapping[Condition, tuple[str, Reason, str]]
+
+
+def _conditions(
+    situation: Situation, plan: Plan, before: Mapping[str, Any], generation: int, trouble: Trouble | None
+) -> list[Json]:
+    wanted: dict[Condition, tuple[str, Reason, str]] = {Condition.READY: _ready(situation, plan, trouble)}
+    if trouble is not None:
+        wanted[Condition.RECONCILING] = ("True", trouble.reason, trouble.message)
+    stalled = [hold for hold in plan.holds if hold.stalled]
+    if stalled:
+        message = "; ".join(dict.fromkeys(hold.message for hold in stalled))
+        wanted[Condition.STALLED] = ("True", stalled[0].reason, message)
+    return _merge(wanted, before, generation, situation.now)
+
+
+def _ready(situation: Situation, plan: Plan, trouble: Trouble | None) -> tuple[str, Reason, str]:
+    """Ready means: every istiod has a CA that is valid now and that its workloads trust."""
+    unready = (_unready(situation, plan, trouble, target) for target in situation.spec.targets)
+    first = next((each for each in unready if each is not None), None)
+    if first is not None:
+        return ("False", *first)
+    assert situation.standing is not None, "what is published is under some root"
+    signer = situation.standing.signer
+    ends = when(min(each.intermediate.not_after for each in situation.published.values() if each.intermediate))
+    names = ", ".join(f"{target.namespace}/{target.secret_name}" for target in situation.spec.targets)
+    message = f"root {signer.revision} signs until {when(signer.certificate.not_after)}; {names} valid until {ends}"
+    return ("True", Reason.ISSUED, message)
+
+
+def _unready(
+    situation: Situation, plan: Plan, trouble: Trouble | None, target: TargetSpec
+) -> tuple[Reason, str] | None:
+    state = situation.observed.targets.get(target.name)
+    if isinstance(state, Blocked):
+        return state.reason, state.message
+    if not isinstance(state, Published) or state.intermediate is None:
+        return (trouble.reason, trouble.message) if trouble else _pending(situation, plan)
+    signer = situation.signer_of(state)
+    ends = min([state.intermediate.not_after, *([signer.certificate.not_after] if signer else [])])
+    if situation.now > ends:
+        return Reason.EXPIRED, f"the CA of target {target.name} expired at {when(ends)}; new handshakes fail"
+    return None
+
+
+def _pending(situation: Situation, plan: Plan) -> tuple[Reason, str]:
+    message = plan.step.message if plan.step else "nothing has been issued yet"
+    if situation.spec.suspend:
+        return Reason.SUSPENDED, f"suspended, so not done: {message}"
+    stalled = next((hold for hold in plan.holds if hold.stalled), None)
+    return (stalled.reason, stalled.message) if stalled else (Reason.PENDING, message)
+
+
+def _merge(wanted: _Wanted, before: Mapping[str, Any], generation: int, now: datetime) -> list[Json]:
+    """Write the conditions; a time moves only when its status flips."""
+    old = {each["type"]: each for each in before.get("conditions") or []}
+    merged = []
+    for kind, (status, reason, message) in wanted.items():
+        same = old.get(kind.value, {}).get("status") == status
+        merged.append(
+            {
+                "type": kind.value,
+                "status": status,
+                "reason": reason.value,
+                "message": message,
+                "lastTransitionTime": old[kind.value]["lastTransitionTime"] if same else when(now),
+                "observedGeneration": generation,
+            }
+        )
+    return merged
+
+
+def _when(moment: datetime | None) -> str | None:
+    return None if moment is None else when(moment)

@@ -1,0 +1,364 @@
+"""The Kubernetes objects of a MeshCA: how its roots and targets are written as Secrets, and read back.
+
+Owns labels, annotations and the proof that a Secret is ours. Makes and reads
+JSON; sends nothing.
+"""
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from meshca.core.model import Absent, Blocked, Published, Root, TargetState
+from meshca.core.rotation import when
+from meshca.core.spec import TargetSpec
+from meshca.errors import PKIError
+from meshca.names import (
+    ANNOTATION_BUNDLE_SINCE,
+    ANNOTATION_INTERMEDIATE,
+    ANNOTATION_REVISIONS,
+    ANNOTATION_SIGNER_SINCE,
+    API_VERSION,
+    CA_CRL,
+    FIELD_MANAGER,
+    ISTIO_GENERATED,
+    KIND,
+    LABEL_MANAGED_BY,
+    LABEL_MESHCA,
+    LABEL_REVISION,
+    LABEL_SOURCE,
+    LABEL_STATE,
+    ROOT_CERT,
+    TLS_CERT,
+    TLS_KEY,
+    TLS_SECRET_TYPE,
+    Reason,
+    RootState,
+)
+from meshca.pki import certs
+from meshca.pki.cacerts import Cacerts, Content, decode, encode
+from meshca.pki.certs import Certificate, KeyPair
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The MeshCA that objects belong to."""
+
+    name: str
+    uid: str
+
+    def labels(self) -> dict[str, str]:
+        """Return what marks an object as this MeshCA's."""
+        return {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_MESHCA: self.name}
+
+    def references(self, *, owned: bool) -> list[Json]:
+        """Return the owner references of an object that is (not) deleted with the MeshCA."""
+        reference = {"apiVersion": API_VERSION, "kind": KIND, "name": self.name, "uid": self.uid}
+        return [reference] if owned else []
+
+    def owns(self, metadata: Mapping[str, Any]) -> bool:
+        """Tell whether an object is deleted with this MeshCA."""
+        return any(each.get("uid") == self.uid for each in metadata.get("ownerReferences") or ())
+
+
+def data_of(secret: Json) -> dict[str, bytes]:
+    """Decode a Secret's data; a value that is not base64 counts as empty."""
+    return {key: _decode(value) for key, value in (secret.get("data") or {}).items()}
+
+
+def _decode(value: str) -> bytes:
+    try:
+        return b64decode(value, validate=True)
+    except (Base64Error, ValueError):
+        return b""
+
+
+def _encode(data: Mapping[str, bytes]) -> dict[str, str]:
+    return {key: b64encode(value).decode() for key, value in data.items()}
+
+
+# --- Roots --------------------------------------------------------------------
+
+
+def root_secret_name(meshca: str, revision: int) -> str:
+    """Name the Secret of a root."""
+    return f"{meshca}-root-{revision}"
+
+
+def root_secret(
+    owner: Owner, namespace: str, revision: int, state: RootState, pair: KeyPair, *, given: bool, owned: bool
+) -> Json:
+    """Write a root as a Secret whose data can never change."""
+    labels = {
+        LABEL_REVISION: str(revision),
+        LABEL_STATE: state.value,
+        LABEL_SOURCE: "secret" if given else "generated",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": root_secret_name(owner.name, revision),
+            "namespace": namespace,
+            "labels": owner.labels() | labels,
+            "ownerReferences": owner.references(owned=owned),
+        },
+        "type": TLS_SECRET_TYPE,
+        "immutable": True,
+        "data": _encode({TLS_CERT: pair.certificate.pem, TLS_KEY: pair.key_pem}),
+    }
+
+
+def read_root(owner: Owner, secret: Json) -> Root | None:
+    """Read a root back from its Secret; None when it is none."""
+    metadata = secret["metadata"]
+    labels = metadata.get("labels") or {}
+    revision = labels.get(LABEL_REVISION, "")
+    data = data_of(secret)
+    if (
+        not revision.isascii()
+        or not revision.isdigit()
+        or metadata["name"] != root_secret_name(owner.name, int(revision))
+    ):
+        return None
+    try:
+        certificate = certs.parse(data.get(TLS_CERT, b""))
+    except PKIError:
+        return None
+    state = labels.get(LABEL_STATE)
+    return Root(
+        revision=int(revision),
+        certificate=certificate,
+        state=RootState(state) if state in set(RootState) else None,
+        has_key=bool(data.get(TLS_KEY)),
+        given=labels.get(LABEL_SOURCE) == "secret",
+        owned=owner.owns(metadata),
+    )
+
+
+def root_pair(secret: Json) -> KeyPair:
+    """Return the certificate and the key of a root from its Secret."""
+    data = data_of(secret)
+    return KeyPair(certs.parse(data[TLS_CERT]), data[TLS_KEY])
+
+
+# --- Targets ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamps:
+    """Since when a target's bundle and signing root have been what they are; None: since this very write."""
+
+    bundle_since: datetime | None
+    signer_since: datetime | None
+
+    def annotations(self) -> dict[str, str]:
+        """Write them down; what is left out is told by the time of the write itself."""
+        stamps = {ANNOTATION_BUNDLE_SINCE: self.bundle_since, ANNOTATION_SIGNER_SINCE: self.signer_since}
+        return {key: when(stamp) for key, stamp in stamps.items() if stamp is not None}
+
+
+def cacerts_secret(
+    owner: Owner, target: TargetSpec, cacerts: Cacerts, revisions: Sequence[int], stamps: Stamps, *, owned: bool
+) -> Json:
+    """Write what a target's istiod reads, as one object for server-side apply."""
+    annotations = {
+        ANNOTATION_INTERMEDIATE: cacerts.signer.certificate.fingerprint,
+        ANNOTATION_REVISIONS: _join(revisions),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": target.secret_name,
+            "namespace": target.namespace,
+            "labels": owner.labels(),
+            "annotations": annotations | stamps.annotations(),
+            "ownerReferences": owner.references(owned=owned),
+        },
+        "type": "Opaque",
+        "data": _encode(encode(cacerts)),
+    }
+
+
+def signer_pair(secret: Json) -> KeyPair:
+    """Return the intermediate and its key from a target's Secret that has been read as sound."""
+    data = data_of(secret)
+    return KeyPair(certs.parse(data["ca-cert.pem"]), data["ca-key.pem"])
+
+
+def bundle_of(secret: Json) -> tuple[Certificate, ...]:
+    """Return every certificate in a target's bundle."""
+    return decode(data_of(secret)).bundle
+
+
+def seen_roots(owner: Owner, secret: Json, known: Iterable[Root]) -> list[Root]:
+    """Return the roots that a target of ours still trusts although their Secrets are lost."""
+    if not _is_marked(owner, secret):
+        return []
+    bundle = bundle_of(secret)
+    held = {root.certificate.fingerprint for root in known}
+    taken = {root.revision for root in known}
+    lost = []
+    for certificate, noted in zip(bundle, _noted_revisions(secret, len(bundle)), strict=True):
+        revision = noted or certs.root_revision(certificate, owner.name)
+        if certificate.fingerprint not in held and revision is not None and revision not in taken:
+            lost.append(Root(revision=revision, certificate=certificate, has_key=False))
+            taken.add(revision)
+    return lost
+
+
+def read_target(
+    owner: Owner, target: TargetSpec, secret: Json | None, roots: Sequence[Root], now: datetime
+) -> TargetState:
+    """Read a target's Secret: absent, ours, or not ours and never to be touched.
+
+    Args:
+        owner: the MeshCA that asks.
+        target: where the Secret is.
+        secret: the object, or None when there is none.
+        roots: every root of this MeshCA, those that only bundles still hold included.
+        now: the API server's time, for what carries no stamp of ours.
+    """
+    if secret is None:
+        return Absent()
+    content = decode(data_of(secret))
+    where = f"Secret {target.namespace}/{target.secret_name}"
+    other = (secret["metadata"].get("labels") or {}).get(LABEL_MESHCA, owner.name)
+    if other != owner.name:
+        return Blocked(Reason.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; {_ADOPT}")
+    stranger = _why_foreign(owner, secret, content, roots)
+    if stranger is not None:
+        return Blocked(Reason.FOREIGN_SECRET, f"{where} {stranger}; {_ADOPT}")
+    return _published(owner, secret, content, roots, now)
+
+
+_ADOPT = "it is left alone; move it away (and its users with it) or choose another secretName"
+
+
+def _why_foreign(owner: Owner, secret: Json, content: Content, roots: Sequence[Root]) -> str | None:
+    data = secret.get("data") or {}
+    if ISTIO_GENERATED in data:
+        return f"belongs to istiod (it has the key {ISTIO_GENERATED})"
+    if TLS_CERT in data or secret.get("type") == TLS_SECRET_TYPE:
+        return f"has {TLS_CERT}, which istiod prefers to the files written here"
+    is_under_us = _signer(content, roots) is not None
+    if not is_under_us and not _is_marked(owner, secret):
+        return "was not made by this MeshCA"
+    if not is_under_us and _is_another_ca(secret, content):
+        return "now holds a CA that this MeshCA did not make"
+    return None
+
+
+def _is_marked(owner: Owner, secret: Json) -> bool:
+    """Our label alone can be copied; the API server's record of who wrote the fields cannot, by accident."""
+    labels = secret["metadata"].get("labels") or {}
+    return labels.get(LABEL_MESHCA) == owner.name and _our_apply(secret) is not None
+
+
+def _our_apply(secret: Json) -> Mapping[str, Any] | None:
+    entries = secret["metadata"].get("managedFields") or ()
+    return next((e for e in entries if e.get("manager") == FIELD_MANAGER and e.get("operation") == "Apply"), None)
+
+
+def _is_another_ca(secret: Json, content: Content) -> bool:
+    """A whole other CA in place of ours is somebody's; anything less is damage."""
+    if content.intermediate is None or not content.key_matches:
+        return False
+    annotations = secret["metadata"].get("annotations") or {}
+    return bool(annotations.get(ANNOTATION_INTERMEDIATE) != content.intermediate.fingerprint)
+
+
+def _signer(content: Content, roots: Sequence[Root]) -> Root | None:
+    intermediate = content.intermediate
+    if intermediate is None:
+        return None
+    named = (root for root in roots if root.signed(intermediate))
+    return next((root for root in named if certs.issued_by(intermediate, root.certificate)), None)
+
+
+def _published(owner: Owner, secret: Json, content: Content, roots: Sequence[Root], now: datetime) -> Published:
+    by_fingerprint = {root.certificate.fingerprint: root.revision for root in roots}
+    bundle = tuple(by_fingerprint[each.fingerprint] for each in content.bundle if each.fingerprint in by_fingerprint)
+    is_sound = content.key_matches and _signer(content, roots) is not None
+    entry = _our_apply(secret)
+    written_at = now if entry is None else _time(entry.get("time"), now)
+    annotations = secret["metadata"].get("annotations") or {}
+    return Published(
+        intermediate=content.intermediate if is_sound else None,
+        bundle=bundle,
+        intact=is_sound and _is_intact(owner, secret, content, bundle),
+        written_at=written_at,
+        bundle_since=_time(annotations.get(ANNOTATION_BUNDLE_SINCE), written_at),
+        signer_since=_time(annotations.get(ANNOTATION_SIGNER_SINCE), written_at),
+        owned=owner.owns(secret["metadata"]),
+        has_crl=CA_CRL in (secret.get("data") or {}),
+    )
+
+
+def _is_intact(owner: Owner, secret: Json, content: Content, bundle: tuple[int, ...]) -> bool:
+    metadata = secret["metadata"]
+    annotations = metadata.get("annotations") or {}
+    assert content.intermediate is not None
+    return (
+        content.canonical
+        and len(bundle) == len(content.bundle)
+        and _is_marked(owner, secret)
+        and owner.labels().items() <= (metadata.get("labels") or {}).items()
+        and annotations.get(ANNOTATION_INTERMEDIATE) == content.intermediate.fingerprint
+        and annotations.get(ANNOTATION_REVISIONS) == _join(sorted(bundle, reverse=True))
+    )
+
+
+def _noted_revisions(secret: Json, count: int) -> list[int | None]:
+    noted = str((secret["metadata"].get("annotations") or {}).get(ANNOTATION_REVISIONS, "")).split(",")
+    if len(noted) != count or not all(each.isascii() and each.isdigit() for each in noted):
+        return [None] * count
+    return [int(each) for each in noted]
+
+
+def _join(revisions: Iterable[int]) -> str:
+    return ",".join(str(revision) for revision in revisions)
+
+
+def _time(text: object, default: datetime) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return default
+    return moment.astimezone(UTC) if moment.tzinfo else default
+
+
+# --- The public copy of the bundle --------------------------------------------
+
+
+def config_map(owner: Owner, namespace: str, name: str, bundle: Sequence[Root], *, owned: bool) -> Json:
+    """Write the trust bundle as a ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": owner.labels(),
+            "annotations": {ANNOTATION_REVISIONS: _join(root.revision for root in bundle)},
+            "ownerReferences": owner.references(owned=owned),
+        },
+        "data": {ROOT_CERT: b"".join(root.certificate.pem for root in bundle).decode("ascii")},
+    }
+
+
+def read_config_map(config_map: Json | None, roots: Sequence[Root]) -> tuple[int, ...] | None:
+    """Return the revisions of the roots in a published bundle; None when there is none."""
+    if config_map is None:
+        return None
+    by_pem = {root.certificate.pem: root.revision for root in roots}
+    text = str((config_map.get("data") or {}).get(ROOT_CERT, "")).encode()
+    try:
+        return tuple(by_pem.get(each.pem, 0) for each in certs.parse_bundle(text))
+    except PKIError:
+        return ()

@@ -1,0 +1,183 @@
+"""Reading the cluster: everything that the rules of rotation may know about one MeshCA.
+
+Reads only, live and not from a cache: what is decided on it may sign.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from meshca import objects
+from meshca.core import istiod
+from meshca.core.model import Absent, Blocked, Observed, Reload, TargetState
+from meshca.core.spec import FromSecret, MeshCASpec, RootReload, TargetSpec
+from meshca.errors import PKIError, StoreError
+from meshca.names import LABEL_MESHCA, TLS_CERT, TLS_KEY, Reason
+from meshca.objects import Owner
+from meshca.pki.certs import KeyPair
+from meshca.pki.root import check_root
+from meshca.store import Store
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was observed, with the objects behind it for those who write.
+
+    Attributes:
+        observed: what the rules see.
+        roots: the roots' Secrets by revision.
+        targets: the targets' Secrets by target name.
+        given: the root in `spec.root.source.secret`, when it is sound.
+    """
+
+    observed: Observed
+    roots: Mapping[int, Json] = field(repr=False)
+    targets: Mapping[str, Json | None] = field(repr=False)
+    given: KeyPair | None = None
+
+
+async def observe(
+    store: Store,
+    namespace: str,
+    owner: Owner,
+    spec: MeshCASpec,
+    now: datetime,
+    claimed: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """Read the Secrets of a MeshCA.
+
+    Args:
+        store: the API server.
+        namespace: the operator's, where the roots are.
+        owner: the MeshCA.
+        spec: what it wants.
+        now: the API server's time.
+        claimed: by target name, an older MeshCA that wants to write the same Secret.
+
+    Raises:
+        StoreError: the API server failed.
+    """
+    roots, targets, given, config_map = await asyncio.gather(
+        store.list_secrets(namespace, f"{LABEL_MESHCA}={owner.name}"),
+        asyncio.gather(*(_target(store, target) for target in spec.targets)),
+        _given(store, namespace, spec, now),
+        _config_map(store, namespace, spec),
+    )
+    secrets = dict(zip((target.name for target in spec.targets), targets, strict=True))
+    snapshot = _assemble(owner, spec, now, roots, secrets, given, config_map)
+    return _yield_claimed(snapshot, spec, claimed or {})
+
+
+async def with_reloads(store: Store, spec: MeshCASpec, snapshot: Snapshot) -> Snapshot:
+    """Ask of every target whether its istiod will load a changed set of roots."""
+    asked = [target for target in spec.targets if target.root_reload is RootReload.DETECT]
+    found = await asyncio.gather(*(_reload(store, target.namespace) for target in asked))
+    reloads = {target.name: reload for target, reload in zip(asked, found, strict=True)}
+    return replace(snapshot, observed=replace(snapshot.observed, reloads=reloads))
+
+
+def with_target_secret(snapshot: Snapshot, owner: Owner, target: TargetSpec, secret: Json, now: datetime) -> Snapshot:
+    """Return the same after a target's Secret was written, as the API server answered it."""
+    state = objects.read_target(owner, target, secret, snapshot.observed.roots, now)
+    observed = snapshot.observed.with_target(target.name, state)
+    return replace(snapshot, observed=observed, targets={**snapshot.targets, target.name: secret})
+
+
+def with_root_secret(snapshot: Snapshot, owner: Owner, secret: Json) -> Snapshot:
+    """Return the same after a root's Secret was written, as the API server answered it."""
+    root = objects.read_root(owner, secret)
+    assert root is not None, "a root that was just written can be read"
+    roots = {**snapshot.roots, root.revision: secret}
+    return replace(snapshot, observed=snapshot.observed.with_root(root), roots=roots)
+
+
+def _assemble(  # noqa: PLR0913, PLR0917  # one argument per kind of object that was read
+    owner: Owner,
+    spec: MeshCASpec,
+    now: datetime,
+    root_secrets: list[Json],
+    target_secrets: dict[str, Json | Blocked | None],
+    given: KeyPair | PKIError | None,
+    config_map: Json | None,
+) -> Snapshot:
+    held = {root.revision: (root, each) for each in root_secrets if (root := objects.read_root(owner, each))}
+    roots = [root for root, _ in held.values()]
+    for secret in target_secrets.values():
+        if isinstance(secret, dict):
+            roots += objects.seen_roots(owner, secret, roots)
+    roots.sort(key=lambda root: root.revision)
+    states: dict[str, TargetState] = {}
+    for target in spec.targets:
+        secret = target_secrets[target.name]
+        states[target.name] = (
+            secret if isinstance(secret, Blocked) else objects.read_target(owner, target, secret, roots, now)
+        )
+    observed = Observed(
+        roots=tuple(roots),
+        targets=states,
+        given=given.certificate if isinstance(given, KeyPair) else given,
+        config_map=objects.read_config_map(config_map, roots),
+    )
+    present = {name: None if isinstance(secret, Blocked) else secret for name, secret in target_secrets.items()}
+    root_objects = {revision: secret for revision, (_, secret) in held.items()}
+    return Snapshot(observed, root_objects, present, given if isinstance(given, KeyPair) else None)
+
+
+def _yield_claimed(snapshot: Snapshot, spec: MeshCASpec, claimed: Mapping[str, str]) -> Snapshot:
+    """Leave a Secret that nobody has made yet to the older of two MeshCAs that both want it."""
+    for target in spec.targets:
+        other = claimed.get(target.name)
+        if other is not None and isinstance(snapshot.observed.targets[target.name], Absent):
+            where = f"Secret {target.namespace}/{target.secret_name}"
+            message = f"{where} is claimed by MeshCA {other}, which is older; let target {target.name} name another one"
+            state = Blocked(Reason.TARGET_CLAIMED, message)
+            snapshot = replace(snapshot, observed=snapshot.observed.with_target(target.name, state))
+    return snapshot
+
+
+async def _target(store: Store, target: TargetSpec) -> Json | Blocked | None:
+    name = f"{target.namespace}/{target.secret_name}"
+    try:
+        return await store.get_secret(target.namespace, target.secret_name)
+    except StoreError as error:
+        if error.reason is not Reason.FORBIDDEN:
+            raise
+        message = f"Secret {name} cannot be read: grant the operator's ServiceAccount the Role in deploy/ ({error})"
+        return Blocked(Reason.FORBIDDEN, message)
+
+
+async def _given(store: Store, namespace: str, spec: MeshCASpec, now: datetime) -> KeyPair | PKIError | None:
+    source = spec.root.source
+    if not isinstance(source, FromSecret):
+        return None
+    where = f"Secret {namespace}/{source.name}"
+    secret = await store.get_secret(namespace, source.name)
+    if secret is None:
+        message = (
+            f"{where} does not exist; create it: kubectl -n {namespace} create secret tls {source.name}"
+            " --cert=root-cert.pem --key=root-key.pem"
+        )
+        return PKIError(Reason.ROOT_SECRET_NOT_FOUND, message)
+    data = objects.data_of(secret)
+    try:
+        return check_root(data.get(TLS_CERT), data.get(TLS_KEY), now=now, where=where)
+    except PKIError as error:
+        return error
+
+
+async def _config_map(store: Store, namespace: str, spec: MeshCASpec) -> Json | None:
+    return None if spec.config_map is None else await store.get_config_map(namespace, spec.config_map)
+
+
+async def _reload(store: Store, namespace: str) -> Reload:
+    try:
+        return istiod.judge(namespace, await store.list_deployments(namespace, istiod.SELECTOR))
+    except StoreError as error:
+        if error.reason is not Reason.FORBIDDEN:
+            raise
+        message = f"the Deployments of namespace {namespace} may not be read; grant the Role in deploy/, or set rootReload: Live"
+        return Reload(Reason.ISTIOD_NOT_FOUND, message)

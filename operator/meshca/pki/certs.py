@@ -1,0 +1,314 @@
+"""Certificates: reading them, and issuing roots and intermediates by one profile.
+
+The profile is RFC 5280's for CAs with what SPIFFE's X509-SVID asks of signing certificates, cut down to what Go
+(istiod, ztunnel's callers), BoringSSL (Envoy), OpenSSL with `-x509_strict`, Java and GnuTLS all accept:
+
+- v3; a serial of 159 random bits; SHA-256, or SHA-384 under a P-384 key.
+- basicConstraints critical: a root CA:TRUE, an intermediate CA:TRUE with pathLen 0.
+- keyUsage critical: keyCertSign and cRLSign, no more. No extendedKeyUsage: on a CA it constrains what is below it.
+- subjectKeyIdentifier on all; authorityKeyIdentifier with the key identifier only. With issuer and serial number in
+  it, Envoy refuses the chain as soon as the issuer is renewed.
+- A subject that no other key ever had. Two roots of one name are told apart by AKI alone, and Envoy does not look back.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID, PublicKeyAlgorithmOID
+
+from meshca.errors import PKIError
+from meshca.names import Reason
+from meshca.pki import keys
+from meshca.pki import pem as pem_file
+from meshca.pki.keys import KeySpec
+
+BACKDATE = timedelta(minutes=5)
+"""How far before its issue a certificate is valid, for peers whose clock is behind."""
+
+MAX_BUNDLE_BYTES = 95_000
+"""Sidecars send leaf, chain and the whole bundle in a handshake, and BoringSSL reads at most 100 kB of it
+(SSL_MAX_CERT_LIST_DEFAULT)."""
+MAX_BUNDLE_CERTIFICATES = 100
+
+_COMMON_NAME_MAX = 64
+"""ub-common-name, RFC 5280 appendix A.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a certificate says, as plain comparable values.
+
+    Attributes:
+        pem: canonical PEM, with one newline at its end.
+        subject: RFC 4514 text, with everything unprintable escaped.
+        issuer: likewise.
+        authority_id: subjectKeyIdentifier in hex; RFC 5280 4.2.1.2 method 1 when the certificate has none.
+        issuer_id: keyIdentifier of its authorityKeyIdentifier in hex; None without one.
+        fingerprint: SHA-256 of the DER, in hex.
+        not_before: UTC, whole seconds.
+        not_after: UTC, whole seconds; the certificate is still valid in this second.
+        key: None for a key of a type that Istio refuses.
+    """
+
+    pem: bytes = field(repr=False)
+    subject: str
+    issuer: str
+    authority_id: str
+    issuer_id: str | None
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+    key: KeySpec | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate and the private key of its subject (PKCS#8 PEM)."""
+
+    certificate: Certificate
+    key_pem: bytes = field(repr=False)
+
+
+def parse(pem: bytes) -> Certificate:
+    """Read exactly one certificate. Raises PKIError."""
+    found = parse_bundle(pem)
+    if len(found) != 1:
+        raise PKIError(Reason.ROOT_UNREADABLE, f"there are {len(found)} certificates where one should be")
+    return found[0]
+
+
+def parse_bundle(pem: bytes) -> tuple[Certificate, ...]:
+    """Read one certificate or more, in their order.
+
+    Strict, because Go skips what it cannot read while Envoy then refuses the whole file: only CERTIFICATE blocks
+    without headers. Any other block could be a private key about to be published.
+
+    Raises:
+        PKIError: the first thing in it that is not a certificate, or too much of it.
+    """
+    if len(pem) > MAX_BUNDLE_BYTES:
+        raise PKIError(Reason.ROOT_UNREADABLE, f"the PEM is {len(pem)} bytes long; the limit is {MAX_BUNDLE_BYTES}")
+    found = pem_file.blocks(pem)
+    if not found:
+        raise PKIError(Reason.ROOT_UNREADABLE, "there is no PEM block where a certificate should be")
+    if len(found) > MAX_BUNDLE_CERTIFICATES:
+        raise PKIError(Reason.ROOT_UNREADABLE, f"more than {MAX_BUNDLE_CERTIFICATES} certificates in one PEM")
+    return tuple(_parse_block(block, position) for position, block in enumerate(found, 1))
+
+
+# The library has no common base class for what a malformed certificate makes it raise.
+_MALFORMED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+def _parse_block(block: pem_file.Block, position: int) -> Certificate:
+    if block.label != "CERTIFICATE":
+        raise PKIError(Reason.ROOT_UNREADABLE, f"PEM block {position} is a {block.label}, not a CERTIFICATE")
+    try:
+        return describe(x509.load_der_x509_certificate(block.der()))
+    except _MALFORMED:
+        raise PKIError(Reason.ROOT_UNREADABLE, f"PEM block {position} is not a readable certificate") from None
+
+
+def load(certificate: Certificate) -> x509.Certificate:
+    """Give the library's object for a certificate that has been parsed before."""
+    return x509.load_pem_x509_certificate(certificate.pem)
+
+
+def describe(certificate: x509.Certificate) -> Certificate:
+    """State the facts of a certificate. Raises the library's errors when a part of it cannot be read."""
+    return Certificate(
+        pem=certificate.public_bytes(serialization.Encoding.PEM),
+        subject=printable(certificate.subject),
+        issuer=printable(certificate.issuer),
+        authority_id=_authority_id(certificate),
+        issuer_id=issuer_id(certificate),
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        key=key_spec(certificate),
+    )
+
+
+def printable(name: x509.Name) -> str:
+    """Write a name as RFC 4514 has it, but with control characters escaped: it ends in terminals and logs."""
+    text = name.rfc4514_string()
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "".join(f"\\{byte:02x}" for byte in c.encode()) for c in text)
+
+
+def _authority_id(certificate: x509.Certificate) -> str:
+    own = subject_key_id(certificate)
+    return own or x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest.hex()
+
+
+def subject_key_id(certificate: x509.Certificate) -> str | None:
+    """Read the subjectKeyIdentifier in hex; None without one."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+    except x509.ExtensionNotFound:
+        return None
+
+
+def issuer_id(certificate: x509.Certificate) -> str | None:
+    """Read the keyIdentifier of the authorityKeyIdentifier, in hex; None without one."""
+    try:
+        identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        return None
+    return None if identifier is None else identifier.hex()
+
+
+def key_spec(certificate: x509.Certificate) -> KeySpec | None:
+    """Tell the kind of the certificate's key; None for one that Istio refuses."""
+    # A key marked as for RSASSA-PSS only loads as RSA here, but Go has no name for its OID.
+    if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+        return None
+    return keys.spec_of(certificate.public_key())
+
+
+def issued_by(certificate: Certificate, issuer: Certificate) -> bool:
+    """Tell whether the names fit, byte by byte as Go compares them, and the issuer's key made the signature."""
+    return is_signed_by(load(certificate), load(issuer))
+
+
+def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """As `issued_by`, for the library's objects."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def root_common_name(meshca: str, revision: int, authority_id: str) -> str:
+    """Name a root: unique per key, and its revision can be read back from the certificate alone."""
+    return f"{meshca} root {revision} {authority_id[:8]}"
+
+
+def root_revision(certificate: Certificate, meshca: str) -> int | None:
+    """Read a root's revision back from its common name; None when it is not a root that we made for this MeshCA."""
+    names = load(certificate).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    pattern = f"{re.escape(meshca)} root ([1-9][0-9]{{0,8}}) {certificate.authority_id[:8]}"
+    found = re.fullmatch(pattern, str(names[0].value)) if len(names) == 1 else None
+    return int(found[1]) if found else None
+
+
+def _intermediate_common_name(meshca: str, target: str, authority_id: str) -> str:
+    """Name an intermediate. Long names lose their end, never the key's identifier: that keeps the name unique."""
+    suffix = f" intermediate {authority_id[:8]}"
+    return f"{meshca} {target}"[: _COMMON_NAME_MAX - len(suffix)].rstrip(" .-") + suffix
+
+
+def make_root(  # noqa: PLR0913  # keyword-only: one per fact of the certificate
+    *, meshca: str, revision: int, organization: str, key: KeySpec, now: datetime, duration: timedelta
+) -> KeyPair:
+    """Make a self-signed root with a new key."""
+    private_key = keys.generate(key)
+    key_id = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
+    subject = _name(organization, root_common_name(meshca, revision, key_id.digest.hex()))
+    certificate = _sign(
+        _profile(private_key, subject, path_length=None)
+        .issuer_name(subject)
+        .not_valid_before(_whole_seconds(now - BACKDATE))
+        .not_valid_after(_whole_seconds(now + duration)),
+        authority_key_id=key_id.digest,
+        signer=private_key,
+    )
+    return KeyPair(describe(certificate), keys.dump(private_key))
+
+
+def make_intermediate(  # noqa: PLR0913  # keyword-only: one per fact of the certificate
+    root: KeyPair,
+    *,
+    meshca: str,
+    target: str,
+    organization: str,
+    trust_domain: str,
+    key: KeySpec,
+    now: datetime,
+    duration: timedelta,
+) -> KeyPair:
+    """Make the CA that one istiod signs with: a new key, valid no longer than its root.
+
+    Raises:
+        PKIError: the root has expired.
+    """
+    issuer = root.certificate
+    if issuer.not_after <= now:
+        raise PKIError(
+            Reason.ROOT_EXPIRED, f"root {issuer.subject} expired at {issuer.not_after:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    private_key = keys.generate(key)
+    key_id = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
+    subject = _name(organization, _intermediate_common_name(meshca, target, key_id.digest.hex()))
+    # SPIFFE X509-SVID section 3.2: a signing certificate SHOULD be an SVID, and its ID MUST NOT have a path. A root
+    # is no SVID, and needs no name. Go, Envoy, OpenSSL (strict) and pyca accept it.
+    spiffe_id = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")])
+    certificate = _sign(
+        _profile(private_key, subject, path_length=0)
+        .issuer_name(load(issuer).subject)
+        .not_valid_before(max(_whole_seconds(now - BACKDATE), issuer.not_before))
+        .not_valid_after(min(_whole_seconds(now + duration), issuer.not_after))
+        .add_extension(spiffe_id, critical=False),
+        authority_key_id=bytes.fromhex(issuer.authority_id),
+        # Ours to begin with, or checked by `check_root` when it was given.
+        signer=keys.load(root.key_pem, written_by_us=True),
+    )
+    return KeyPair(describe(certificate), keys.dump(private_key))
+
+
+def _name(organization: str, common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def _whole_seconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
+
+
+def _profile(key: keys.PrivateKey, subject: x509.Name, *, path_length: int | None) -> x509.CertificateBuilder:
+    """Begin a CA certificate: all that the profile says of any of them."""
+    public_key = key.public_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())  # 159 bits, never 0: at most 20 octets, RFC 5280 4.1.2.2
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(_CA_KEY_USAGE, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+_CA_KEY_USAGE = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+def _sign(builder: x509.CertificateBuilder, *, authority_key_id: bytes, signer: keys.PrivateKey) -> x509.Certificate:
+    identifier = x509.AuthorityKeyIdentifier(authority_key_id, None, None)
+    return builder.add_extension(identifier, critical=False).sign(signer, keys.signature_hash(signer))

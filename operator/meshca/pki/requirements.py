@@ -1,0 +1,169 @@
+"""What the validators of a mesh ask of a CA certificate.
+
+Two of them count: Go's `crypto/x509`, with which istiod loads its signing certificate, and BoringSSL, with which Envoy
+and ztunnel verify peers. Each function states one of their rules as a clause about the certificate, or None when it
+is kept. Where the two differ, the stricter one is the rule; where both accept what RFC 5280 frowns upon, as a root
+without keyUsage or subjectKeyIdentifier (`openssl req -x509` makes both), so do we.
+"""
+
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+
+from meshca.pki import certs
+from meshca.pki.keys import RSA_MAX, RSA_MIN, Algorithm
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+_STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
+
+_CRITICAL_EXTENSIONS = frozenset(
+    {
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+        ExtensionOID.NAME_CONSTRAINTS,
+        ExtensionOID.CERTIFICATE_POLICIES,
+        ExtensionOID.CRL_DISTRIBUTION_POINTS,
+    }
+)
+"""What Go's parser takes as critical (crypto/x509/parser.go); it will not even read a critical key identifier.
+Policy constraints, mappings and inhibitAnyPolicy are left out: before Go 1.24 they were refused."""
+
+
+def not_yet_valid(certificate: x509.Certificate, now: datetime) -> str | None:
+    """State that the certificate becomes valid later."""
+    start = certificate.not_valid_before_utc
+    return f"is not valid before {start:{_UTC}}" if now < start else None
+
+
+def expired(certificate: x509.Certificate, now: datetime) -> str | None:
+    """State that the certificate's time is over. Its last second still counts (RFC 5280 4.1.2.5)."""
+    end = certificate.not_valid_after_utc
+    return f"expired at {end:{_UTC}}" if now >= end + timedelta(seconds=1) else None
+
+
+def unsupported_key(certificate: x509.Certificate) -> str | None:
+    """State that the key is of a kind Istio refuses. An RSA key that is too short is not one: see `weakness`."""
+    spec = certs.key_spec(certificate)
+    if spec is None:
+        return "has a key that is neither RSA nor ECDSA P-256 or P-384"
+    if spec.size > RSA_MAX:
+        return f"has an {spec} key, longer than the {RSA_MAX} bits that Envoy takes"
+    return None
+
+
+def weakness(certificate: x509.Certificate) -> str | None:
+    """State that the RSA key is too short, or the signature on the certificate weaker than SHA-256."""
+    spec = certs.key_spec(certificate)
+    if spec is not None and spec.algorithm is Algorithm.RSA and spec.size < RSA_MIN:
+        return f"has an {spec} key, shorter than {RSA_MIN} bits"
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        algorithm = None
+    if isinstance(algorithm, _STRONG_HASHES):
+        return None
+    return f"is signed with {algorithm.name.upper() if algorithm else 'an unknown hash'}, not SHA-256 or better"
+
+
+def not_a_ca(certificate: x509.Certificate) -> str | None:
+    """State what keeps the certificate from being a CA's."""
+    constraints = _extension(certificate, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        return "is not a CA: it has no basicConstraints with CA:TRUE"
+    usage = _extension(certificate, x509.KeyUsage)
+    if usage is not None and not usage.key_cert_sign:
+        return "may not sign certificates: its keyUsage has no keyCertSign"
+    return None
+
+
+def path_too_short(certificate: x509.Certificate, below: int) -> str | None:
+    """State that the certificate does not allow so many CAs below it."""
+    constraints = _extension(certificate, x509.BasicConstraints)
+    if constraints is None or constraints.path_length is None or constraints.path_length >= below:
+        return None
+    return f"allows {constraints.path_length} CAs below it (pathLen), where {below} must be"
+
+
+def unfit(certificate: x509.Certificate) -> str | None:
+    """State what else makes Go or Envoy refuse every chain through this CA."""
+    if not certificate.subject.rdns:
+        return "has an empty subject"
+    for extension in certificate.extensions:
+        if extension.critical and extension.oid not in _CRITICAL_EXTENSIONS:
+            return f"marks extension {extension.oid.dotted_string} as critical, which Go does not take"
+    purposes = _extension(certificate, x509.ExtendedKeyUsage)
+    if purposes is not None and not _serves_peers(purposes, is_root=certificate.subject == certificate.issuer):
+        return "has an extendedKeyUsage that is not for serverAuth and clientAuth both"
+    if not all(isinstance(subtree, _JUDGED_BY_GO) for subtree in _subtrees(certificate)):
+        return "has name constraints on other things than DNS, URI, IP and e-mail names, which Go does not take"
+    return None
+
+
+def _serves_peers(purposes: x509.ExtendedKeyUsage, *, is_root: bool) -> bool:
+    # Go applies the extendedKeyUsage of a CA to all that is below it, and a mesh peer is both client and server.
+    # BoringSSL does so too, except for the trusted root, and has no regard for anyExtendedKeyUsage.
+    wanted = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    return wanted <= set(purposes) or (is_root and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in purposes)
+
+
+def excluded_names(certificate: x509.Certificate, *, trust_domain: str, dns_name: str) -> str | None:
+    """State which of a peer's names the name constraints of this CA exclude.
+
+    Own code, because pyca cannot judge URI constraints, and because Go and BoringSSL read them differently: to Go
+    alone, `spiffe://a.example` is within `example`. So a permitted one counts as BoringSSL has it, and an excluded
+    one as Go has it.
+    """
+    constraints = _extension(certificate, x509.NameConstraints) or _NO_CONSTRAINTS
+    for kind, name, permits in (
+        (x509.UniformResourceIdentifier, trust_domain, _is_host_of),
+        (x509.DNSName, dns_name, _is_within),
+    ):
+        permitted = [s.value.lower() for s in constraints.permitted_subtrees or () if isinstance(s, kind)]
+        excluded = [s.value.lower() for s in constraints.excluded_subtrees or () if isinstance(s, kind)]
+        if permitted and not any(permits(name, subtree) for subtree in permitted):
+            return f"has name constraints that do not permit {name}"
+        if any(_is_within(name, subtree) for subtree in excluded):
+            return f"has name constraints that exclude {name}"
+    return None
+
+
+def constrains_peer_names(certificate: x509.Certificate) -> bool:
+    """Tell whether this CA has name constraints of the kinds that `excluded_names` judges."""
+    return any(isinstance(s, x509.UniformResourceIdentifier | x509.DNSName) for s in _subtrees(certificate))
+
+
+def _subtrees(certificate: x509.Certificate) -> list[x509.GeneralName]:
+    constraints = _extension(certificate, x509.NameConstraints) or _NO_CONSTRAINTS
+    return [*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ())]
+
+
+_NO_CONSTRAINTS = x509.NameConstraints([x509.DNSName("")], None)
+"""Every name is within the empty one (RFC 5280 4.2.1.10); the library makes no constraints without subtrees."""
+
+_JUDGED_BY_GO = (x509.UniformResourceIdentifier, x509.DNSName, x509.IPAddress, x509.RFC822Name)
+
+
+def _is_host_of(host: str, subtree: str) -> bool:
+    """Match a URI's host as RFC 5280 4.2.1.10 has it: the very host, or, behind a dot, any host below."""
+    return host.endswith(subtree) and host != subtree if subtree.startswith(".") else host == subtree
+
+
+def _is_within(name: str, subtree: str) -> bool:
+    """Match a name that equals the subtree or lies below it."""
+    return not subtree or f".{name}".endswith(f".{subtree.removeprefix('.')}")
+
+
+def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None

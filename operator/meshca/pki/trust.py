@@ -1,0 +1,212 @@
+"""Proof, before anything is written, that peers will accept what a signer is about to sign.
+
+"istiod loaded it" proves nothing, and neither does any one library: Go, BoringSSL and pyca disagree on a third of all
+CA layouts. So the path is built as BoringSSL builds it, which neither looks back nor prefers valid certificates; each
+certificate on it is judged by the rules that Go and BoringSSL agree on (`requirements`); and pyca's verifier has to
+agree with the result.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import verification
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from meshca.errors import PKIError
+from meshca.names import Reason
+from meshca.pki import certs, keys, requirements
+from meshca.pki.certs import Certificate, KeyPair
+
+ISTIOD_NAME = "istiod.istio-system.svc"
+"""The DNS name in istiod's own certificate, which comes from the same signer as the workloads' do."""
+
+
+def prove(
+    signer: KeyPair, chain_pem: bytes, bundles: Sequence[Sequence[Certificate]], *, trust_domain: str, now: datetime
+) -> None:
+    """Sign a throwaway leaf with the signer's key, and validate it against every bundle that a peer may hold.
+
+    Args:
+        signer: the CA that istiod is to sign with.
+        chain_pem: what workloads will send behind their leaf: the signer first, then upward.
+        bundles: each a list of trusted roots, in the order of the file. At least one.
+        trust_domain: of the leaf's SPIFFE ID.
+        now: the time of validation.
+
+    Raises:
+        PKIError: CHAIN_NOT_PROVEN, with the certificate at fault and the rule it breaks.
+    """
+    chain = _read_chain(signer, chain_pem)
+    paths = dict.fromkeys(_build_path(chain, _read_bundle(bundle)) for bundle in bundles)  # most share one root
+    if not paths:
+        raise _not_proven("there is no trust bundle to prove the chain against")
+    for path in paths:
+        for certificate, clause in _faults(path, trust_domain, now):
+            raise _not_proven(f"{certs.printable(certificate.subject)} {clause}")
+    leaf = _sign_leaf(signer, trust_domain, now)
+    if not certs.is_signed_by(leaf, chain[0]):
+        raise _not_proven(f"the private key is not that of {signer.certificate.subject}")
+    for path in paths:
+        _verify_with_pyca(leaf, path, now)
+
+
+Path = tuple[x509.Certificate, ...]
+"""From the signer upward; the last one is the trusted root."""
+
+
+def _not_proven(sentence: str) -> PKIError:
+    return PKIError(Reason.CHAIN_NOT_PROVEN, sentence)
+
+
+def _read_chain(signer: KeyPair, chain_pem: bytes) -> Path:
+    try:
+        found = certs.parse_bundle(chain_pem)
+    except PKIError as error:
+        raise _not_proven(f"the certificate chain cannot be read: {error.message}") from error
+    if found[0] != signer.certificate:
+        raise _not_proven(f"the certificate chain begins with {found[0].subject}, not with the signer")
+    # Two certificates of one key, as from cross-signing: Envoy takes the first and does not try the second.
+    if len({certificate.authority_id for certificate in found}) < len(found):
+        raise _not_proven("the certificate chain holds two certificates of the same key")
+    return tuple(certs.load(certificate) for certificate in found)
+
+
+def _read_bundle(bundle: Sequence[Certificate]) -> Path:
+    if not bundle:
+        raise _not_proven("the trust bundle is empty")
+    if len({root.fingerprint for root in bundle}) < len(bundle):
+        raise _not_proven("the trust bundle holds a certificate twice")
+    return tuple(certs.load(root) for root in bundle)
+
+
+def _build_path(chain: Path, bundle: Path) -> Path:
+    """Go upward from the signer as BoringSSL does: trusted certificates first, the first match taken for good."""
+    for length, certificate in enumerate(chain, 1):
+        anchor = next((root for root in bundle if _looks_like_issuer(root, certificate)), None)
+        if anchor is not None:
+            _refuse_ambiguity(certificate, bundle)
+            return (*chain[:length], anchor)
+    top = chain[-1]
+    raise _not_proven(
+        f"{certs.printable(top.subject)} is issued by {certs.printable(top.issuer)}, which is not in the trust bundle"
+    )
+
+
+def _looks_like_issuer(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Compare names, and key identifiers where both have one: X509_check_issued, before any signature is checked."""
+    if issuer.subject != certificate.issuer:
+        return False
+    wanted = certs.issuer_id(certificate)
+    offered = certs.subject_key_id(issuer)
+    return wanted is None or offered is None or wanted == offered
+
+
+def _refuse_ambiguity(certificate: x509.Certificate, bundle: Path) -> None:
+    namesakes = sum(root.subject == certificate.issuer for root in bundle)
+    if namesakes > 1 and certs.issuer_id(certificate) is None:
+        raise _not_proven(
+            f"{certs.printable(certificate.subject)} has no authorityKeyIdentifier to tell "
+            f"{namesakes} roots of the same name apart"
+        )
+
+
+def _faults(path: Path, trust_domain: str, now: datetime) -> Iterator[tuple[x509.Certificate, str]]:
+    """Give every rule that a certificate of the path breaks, from the root down."""
+    for below, certificate in reversed(list(enumerate(path))):
+        issuer = path[min(below + 1, len(path) - 1)]
+        for clause in (
+            requirements.not_yet_valid(certificate, now),
+            requirements.expired(certificate, now),
+            *(rule(certificate) for rule in _RULES),
+            requirements.path_too_short(certificate, below),
+            requirements.excluded_names(certificate, trust_domain=trust_domain, dns_name=ISTIOD_NAME),
+            None if certs.is_signed_by(certificate, issuer) else _unsigned(certificate, issuer),
+        ):
+            if clause is not None:
+                yield certificate, clause
+
+
+_RULES: tuple[Callable[[x509.Certificate], str | None], ...] = (
+    requirements.unsupported_key,
+    requirements.weakness,
+    requirements.not_a_ca,
+    requirements.unfit,
+)
+
+
+def _unsigned(certificate: x509.Certificate, issuer: x509.Certificate) -> str:
+    if certificate is issuer:
+        return "is trusted as a root, but not self-signed"  # OpenSSL and GnuTLS want it so; BoringSSL does not care
+    return f"does not carry a signature of {certs.printable(issuer.subject)}"
+
+
+def _sign_leaf(signer: KeyPair, trust_domain: str, now: datetime) -> x509.Certificate:
+    """Sign as istiod does (istio security/pkg/pki/util/generate_cert.go): no subject, a critical SPIFFE ID.
+
+    A new P-256 key each time: at 0.01 ms there is nothing to save, and no key to keep.
+    """
+    names = [
+        x509.UniformResourceIdentifier(f"spiffe://{trust_domain}/ns/default/sa/default"),
+        x509.DNSName(ISTIOD_NAME),
+    ]
+    signing_key = keys.load(signer.key_pem, written_by_us=True)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(certs.load(signer.certificate).subject)
+        .public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(max(signer.certificate.not_before, now - timedelta(minutes=2)))
+        .not_valid_after(min(signer.certificate.not_after, now + timedelta(hours=1)))
+        .add_extension(_LEAF_KEY_USAGE, critical=True)
+        .add_extension(_LEAF_PURPOSES, critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_authority_key_id(signer), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=True)
+        .sign(signing_key, keys.signature_hash(signing_key))
+    )
+
+
+def _authority_key_id(signer: KeyPair) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier(bytes.fromhex(signer.certificate.authority_id), None, None)
+
+
+_LEAF_PURPOSES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+_LEAF_KEY_USAGE = x509.KeyUsage(
+    digital_signature=True,
+    key_encipherment=True,
+    content_commitment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+def _verify_with_pyca(leaf: x509.Certificate, path: Path, now: datetime) -> None:
+    """Have the second opinion, as a server sees a client and as a client sees istiod."""
+    if any(requirements.constrains_peer_names(certificate) for certificate in path):
+        return  # pyca refuses all URI constraints, and DNS ones that begin with a dot; `requirements` has judged them
+    builder = (
+        verification.PolicyBuilder()
+        .store(verification.Store([path[-1]]))
+        .time(now)
+        .extension_policies(ca_policy=_CA_POLICY, ee_policy=verification.ExtensionPolicy.webpki_defaults_ee())
+    )
+    between = list(path[:-1])
+    try:
+        builder.build_client_verifier().verify(leaf, between)
+        builder.build_server_verifier(x509.DNSName(ISTIOD_NAME)).verify(leaf, between)
+    except verification.VerificationError as error:
+        raise _not_proven(f"a leaf of {certs.printable(path[0].subject)} does not validate: {error}") from error
+
+
+# Of the web's rules for CAs, which ask more than Go or BoringSSL, only basicConstraints: the library insists on them.
+# It still checks signatures, validity, CA:TRUE, pathLen, critical extensions and key sizes by itself.
+_CA_POLICY = verification.ExtensionPolicy.permit_all().require_present(
+    x509.BasicConstraints, verification.Criticality.AGNOSTIC, None
+)

@@ -1,0 +1,259 @@
+"""One running operator: the parts put together, started in order, ended in order.
+
+kopf, on its way out, cancels every task that is younger than itself; so all of
+ours start before it, and it starts only in the process that leads.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+
+from meshca.clock import ServerClock
+from meshca.connection import Connection, Pulse, call, connect
+from meshca.core.model import Plan
+from meshca.core.rotation import Situation
+from meshca.core.spec import FromSecret, MeshCASpec
+from meshca.election import Election
+from meshca.errors import MeshCAError, StoreError
+from meshca.handlers import make_registry
+from meshca.kopf_settings import kopf_session, kopf_settings
+from meshca.metrics import Metrics, Process
+from meshca.names import GROUP, LEASE_NAME, PLURAL, VERSION
+from meshca.reconcile import Reconciler
+from meshca.registry import Registry, Resource, read_resource
+from meshca.report import Reporter
+from meshca.server import MonitoringServer, at_most
+from meshca.settings import Settings
+from meshca.store import Store
+from meshca.watch import SecretWatch
+from meshca.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 1.2
+"""For passes that are running at SIGTERM; the whole process is gone within 2 s."""
+CRD_RETRY_SECONDS = 2.0
+WATCH_SILENCE_SECONDS = 200.0
+"""Two bookmarks missed, and a reconnection."""
+LAG_SECONDS = 5.0
+STUCK_SECONDS = 300.0
+
+
+class Operator:
+    """The running operator.
+
+    Args:
+        settings: what the process was told.
+        connection: the way to the API server.
+        clock: the API server's time.
+    """
+
+    def __init__(self, settings: Settings, connection: Connection, clock: ServerClock, metrics: "Deferred") -> None:
+        self._settings = settings
+        self._connection = connection
+        self._clock = clock
+        self._stop = asyncio.Event()
+        self._pulse = Pulse()
+        self._registry = Registry()
+        self._reported: dict[str, tuple[int, Any]] = {}
+        self._has_crd = False
+        self._election = Election(
+            connection.api, settings.namespace, LEASE_NAME, settings.identity, now=lambda: datetime.now(UTC)
+        )
+        self._watch = SecretWatch(connection, settings.namespace, self._on_secret)
+        self._store = Store(connection.api, self._on_written)
+        self._queue = WorkQueue(self._reconcile)
+        self._metrics = Metrics(self._process())
+        metrics.resolve(self._metrics)
+        self._reconciler = Reconciler(
+            store=self._store,
+            namespace=settings.namespace,
+            clock=clock,
+            registry=self._registry,
+            reporter=Reporter(self._store, settings.identity),
+            may_write=lambda: self._election.is_leader,
+            on_report=self._on_report,
+            on_step=self._metrics.count_step,
+        )
+
+    def stop(self) -> None:
+        """Ask the operator to end."""
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Run until asked to stop, or until the work cannot go on. Returns the process's exit code."""
+        server = MonitoringServer(
+            self._settings.metrics_address,
+            self._metrics.registry,
+            health=[
+                at_most("the event loop was late by", lambda: self._queue.loop_lag, LAG_SECONDS),
+                at_most("a MeshCA has waited for", lambda: self._queue.oldest_age, STUCK_SECONDS),
+                at_most("nothing was heard from the watches for", self._watch_silence, WATCH_SILENCE_SECONDS),
+            ],
+            ready=[lambda: None if self._has_crd else f"the CRD {PLURAL}.{GROUP} is not installed"],
+        )
+        await server.start()
+        self._election.start()
+        try:
+            if await self._until_stopped(self._lead()):
+                return 0
+            logger.error("the work ended by itself; the process ends, to be started again")
+            return 1
+        finally:
+            await self._queue.stop(GRACE_SECONDS)
+            await self._election.stop()
+            await self._watch.stop()
+            await server.stop()
+
+    async def _until_stopped(self, work: Any) -> bool:
+        """Run the work until it ends, the lease is lost or a stop is asked for; tell whether it was the last."""
+        tasks = [asyncio.ensure_future(each) for each in (work, self._election.lost.wait(), self._stop.wait())]
+        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        self._stop.set()
+        if tasks[0] in rest:
+            await asyncio.wait([tasks[0]], timeout=GRACE_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks[0] in done and (error := tasks[0].exception()):
+            logger.error("%s", error, exc_info=error)
+        return tasks[2] in done
+
+    async def _lead(self) -> None:
+        """Work: wait for the CRD and the lease, then watch."""
+        await self._wait_for_crd()
+        await self._election.wait_until_leader()
+        self._watch.start()
+        self._queue.start()
+        await kopf.operator(
+            registry=make_registry(self._on_meshca, self._login),
+            settings=kopf_settings(),
+            clusterwide=True,
+            standalone=True,
+            stop_flag=self._stop,
+        )
+
+    async def _login(self) -> kopf.AiohttpSession:
+        return kopf_session(self._connection, self._pulse)
+
+    async def _wait_for_crd(self) -> None:
+        """Return when MeshCAs can be listed: kopf never finds a CRD that is younger than itself."""
+        told = None
+        while not self._has_crd:
+            try:
+                await call(self._connection.api, "GET", f"/apis/{GROUP}/{VERSION}/{PLURAL}", params={"limit": "1"})
+                self._has_crd = True
+            except StoreError as error:
+                if error.message != told:
+                    logger.warning("waiting for the CRD %s.%s: %s", PLURAL, GROUP, error.message)
+                told = error.message
+                await asyncio.sleep(CRD_RETRY_SECONDS)
+
+    # --- What happens ---------------------------------------------------------
+
+    def _on_meshca(self, kind: str | None, body: dict[str, Any]) -> None:
+        name = body["metadata"]["name"]
+        if kind == "DELETED" or body["metadata"].get("deletionTimestamp"):
+            self._forget(name)
+            return
+        resource = read_resource(body)
+        rivals = self._registry.put(resource)
+        if isinstance(resource.spec, MeshCASpec):
+            self._watch.set_targets(name, self._watched(resource.spec))
+        if self._reported.get(name) != (resource.generation, resource.status):
+            self._queue.add(name)
+        for rival in rivals:
+            self._queue.add(rival)
+
+    def _forget(self, name: str) -> None:
+        rivals = self._registry.drop(name)
+        self._queue.forget(name)
+        self._watch.set_targets(name, ())
+        self._metrics.forget(name)
+        self._reported.pop(name, None)
+        for rival in rivals:
+            self._queue.add(rival)
+
+    def _watched(self, spec: MeshCASpec) -> set[tuple[str, str]]:
+        secrets = {(target.namespace, target.secret_name) for target in spec.targets}
+        source = spec.root.source
+        return secrets | ({(self._settings.namespace, source.name)} if isinstance(source, FromSecret) else set())
+
+    def _on_secret(self, meshca: str) -> None:
+        if self._registry.get(meshca) is not None:
+            self._queue.add(meshca)
+
+    def _on_written(self, secret: dict[str, Any]) -> None:
+        metadata = secret["metadata"]
+        self._watch.expect(metadata["namespace"], metadata["name"], metadata["resourceVersion"])
+
+    def _on_report(self, resource: Resource, situation: Situation, plan: Plan, status: dict[str, Any]) -> None:
+        self._reported[resource.owner.name] = (resource.generation, status)
+        self._metrics.report(resource, situation, plan)
+
+    async def _reconcile(self, name: str) -> float | None:
+        try:
+            delay = await self._reconciler.reconcile(name)
+        except MeshCAError as error:
+            self._metrics.count_pass(error.reason.value)
+            raise
+        self._metrics.count_pass("ok")
+        return delay
+
+    # --- What is measured -----------------------------------------------------
+
+    def _process(self) -> Process:
+        return Process(
+            is_leader=lambda: self._election.is_leader,
+            queue_depth=lambda: self._queue.depth,
+            loop_lag=lambda: self._queue.loop_lag,
+            watch_silence=self._watch_silence,
+            clock_skew=self._skew,
+        )
+
+    def _watch_silence(self) -> float:
+        """Seconds; a standby watches nothing and is fine."""
+        if not self._election.is_leader or not self._watch.is_open:
+            return 0.0
+        return max(self._watch.silence, self._pulse.silence())
+
+    def _skew(self) -> float:
+        return self._clock.skew(datetime.now(UTC)).total_seconds() if self._clock.is_known else 0.0
+
+
+class Deferred:
+    """Counts requests before the metrics that they are counted in exist."""
+
+    def __init__(self) -> None:
+        self._count: Callable[[str, int], None] = lambda _verb, _status: None
+
+    def resolve(self, metrics: Metrics) -> None:
+        """From now on count in these."""
+        self._count = metrics.count_request
+
+    def __call__(self, verb: str, status: int) -> None:
+        """Count an answer."""
+        self._count(verb, status)
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT. Returns the process's exit code.
+
+    Raises:
+        StoreError: there is no way to an API server.
+    """
+    clock, counter = ServerClock(), Deferred()
+    connection = await connect(clock, counter)
+    try:
+        operator = Operator(settings, connection, clock, counter)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, operator.stop)
+        return await operator.run()
+    finally:
+        await connection.close()

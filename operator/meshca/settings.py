@@ -1,0 +1,71 @@
+"""What a process is told when it starts: flags and environment, read once, passed on, never global."""
+
+import os
+import socket
+import uuid
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from meshca.names import DEFAULT_NAMESPACE
+
+LogFormat = Literal["text", "json"]
+LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+DEFAULT_METRICS_ADDRESS = ":8080"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this process runs.
+
+    Attributes:
+        namespace: where the operator keeps its Secrets and its Lease.
+        metrics_address: `host:port` of /metrics, /healthz and /readyz; no host: all; port 0: any free one.
+        log_format: how a log line looks.
+        log_level: the least important level that is logged.
+        identity: the Lease holder's name, unique among running processes.
+    """
+
+    namespace: str = DEFAULT_NAMESPACE
+    metrics_address: str = DEFAULT_METRICS_ADDRESS
+    log_format: LogFormat = "text"
+    log_level: str = "info"
+    identity: str = "meshca"
+
+    @classmethod
+    def of(cls, arguments: Namespace, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Settings from the flags of `add_arguments`, and from POD_NAMESPACE and POD_NAME."""
+        return cls(
+            namespace=arguments.namespace or environ.get("POD_NAMESPACE") or DEFAULT_NAMESPACE,
+            metrics_address=arguments.metrics_address,
+            log_format=cast("LogFormat", arguments.log_format),
+            log_level=arguments.log_level,
+            identity=_identity(environ),
+        )
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the flags of a long-running process to a parser."""
+    parser.add_argument(
+        "--namespace",
+        help=f"where the operator keeps its Secrets and its Lease (default: $POD_NAMESPACE, else {DEFAULT_NAMESPACE})",
+    )
+    parser.add_argument(
+        "--metrics-address",
+        default=DEFAULT_METRICS_ADDRESS,
+        metavar="HOST:PORT",
+        help="serve /metrics, /healthz and /readyz here (default: %(default)s, every address)",
+    )
+    parser.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="default: %(default)s")
+    parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="default: %(default)s")
+
+
+def _identity(environ: Mapping[str, str]) -> str:
+    """The pod's name, else one that no other process has.
+
+    A pod's name never comes back, and its container restarts only when the old
+    process is gone: so the new one may take the Lease over at once.
+    """
+    return environ.get("POD_NAME") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,131 @@
+"""The API server, as the rest of the operator sees it: objects are JSON, failures are StoreErrors.
+
+Owns paths, content types and timeouts. Decides nothing and retries nothing: the
+work queue does, by observing again.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from kubernetes.aio.client import ApiClient
+
+from meshca.connection import call
+from meshca.errors import StoreError
+from meshca.names import FIELD_MANAGER, GROUP, PLURAL, VERSION
+
+Json = dict[str, Any]
+
+TIMEOUT_SECONDS = 15
+"""For one request; far below any lease or wait, far above a healthy answer."""
+
+_JSON = "application/json"
+_MERGE_PATCH = "application/merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
+_MESHCAS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+
+
+class Store:
+    """Reads and writes of objects, one request each.
+
+    Every method raises StoreError (ConflictError for 409); a read of what does
+    not exist returns None.
+
+    Args:
+        api: the Kubernetes client.
+        on_secret: told of every Secret that was written, as the API server answered it.
+    """
+
+    def __init__(self, api: ApiClient, on_secret: Callable[[Json], None] = lambda _: None) -> None:
+        self._api = api
+        self._on_secret = on_secret
+
+    async def get_secret(self, namespace: str, name: str) -> Json | None:
+        """Read one Secret."""
+        return await self._get(_core(namespace, "secrets", name))
+
+    async def list_secrets(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the Secrets of a namespace that carry these labels."""
+        return await self._list(_core(namespace, "secrets"), label_selector)
+
+    async def create_secret(self, namespace: str, secret: Json) -> Json:
+        """Create a Secret that must not exist yet."""
+        path = _core(namespace, "secrets")
+        return self._written(await self._send("POST", path, secret, _JSON, fieldManager=FIELD_MANAGER))
+
+    async def apply_secret(self, namespace: str, secret: Json, *, force: bool) -> Json:
+        """Create or change a Secret in one write (server-side apply).
+
+        With `metadata.resourceVersion` in it, it must be the present one. Without
+        `force`, fields that others have set otherwise are a conflict.
+        """
+        path = _core(namespace, "secrets", secret["metadata"]["name"])
+        return self._written(await self._apply(path, secret, force=force))
+
+    async def patch_secret(self, namespace: str, name: str, patch: Json) -> Json:
+        """Merge-patch a Secret; with `metadata.resourceVersion` in it, that must be the present one."""
+        path = _core(namespace, "secrets", name)
+        return self._written(await self._send("PATCH", path, patch, _MERGE_PATCH, fieldManager=FIELD_MANAGER))
+
+    async def delete_secret(self, secret: Json) -> None:
+        """Delete exactly this version of a Secret."""
+        meta = secret["metadata"]
+        preconditions = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        await self._send(
+            "DELETE", _core(meta["namespace"], "secrets", meta["name"]), {"preconditions": preconditions}, _JSON
+        )
+
+    async def get_config_map(self, namespace: str, name: str) -> Json | None:
+        """Read one ConfigMap."""
+        return await self._get(_core(namespace, "configmaps", name))
+
+    async def apply_config_map(self, namespace: str, config_map: Json) -> Json:
+        """Create or change a ConfigMap; fields that others have set otherwise are a conflict."""
+        path = _core(namespace, "configmaps", config_map["metadata"]["name"])
+        return await self._apply(path, config_map, force=False)
+
+    async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the Deployments of a namespace that carry these labels."""
+        return await self._list(f"/apis/apps/v1/namespaces/{quote(namespace)}/deployments", label_selector)
+
+    async def patch_status(self, name: str, status: Json) -> Json:
+        """Merge-patch the status of a MeshCA."""
+        path = f"{_MESHCAS}/{quote(name)}/status"
+        return await self._send("PATCH", path, {"status": status}, _MERGE_PATCH, fieldManager=FIELD_MANAGER)
+
+    async def create_event(self, namespace: str, event: Json) -> None:
+        """Record an Event (events.k8s.io/v1)."""
+        await self._send("POST", f"/apis/events.k8s.io/v1/namespaces/{quote(namespace)}/events", event, _JSON)
+
+    def _written(self, secret: Json) -> Json:
+        self._on_secret(secret)
+        return secret
+
+    async def _get(self, path: str) -> Json | None:
+        try:
+            return await self._send("GET", path)
+        except StoreError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def _list(self, path: str, label_selector: str) -> list[Json]:
+        answer = await self._send("GET", path, labelSelector=label_selector)
+        items: list[Json] = answer.get("items") or []
+        return items
+
+    async def _apply(self, path: str, body: Json, *, force: bool) -> Json:
+        forced = "true" if force else "false"
+        return await self._send("PATCH", path, body, _APPLY_PATCH, fieldManager=FIELD_MANAGER, force=forced)
+
+    async def _send(
+        self, method: str, path: str, body: Json | None = None, content_type: str = _JSON, **query: str
+    ) -> Json:
+        return await call(
+            self._api, method, path, params=query, body=body, content_type=content_type, seconds=TIMEOUT_SECONDS
+        )
+
+
+def _core(namespace: str, plural: str, name: str = "") -> str:
+    return f"/api/v1/namespaces/{quote(namespace)}/{plural}{'/' + quote(name) if name else ''}"

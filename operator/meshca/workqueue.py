@@ -1,0 +1,259 @@
+"""The queue that everything goes through: one entry per key, and one heap as the timer loop.
+
+It owns *when* a key is handled and knows nothing of what a key is. A key is
+handled by one worker at a time; whatever asks for it meanwhile makes it run once
+more afterwards. There is no task per key: a fixed set of workers, and a single
+timer of the event loop, set to the earliest entry of the heap.
+
+A pass answers for every timer set before it began, and its result replaces them:
+the handler returns when it wants to look again, and nothing else decides that.
+"""
+
+import asyncio
+import heapq
+import itertools
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+
+from meshca.errors import ConflictError, MeshCAError, StoreError
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[str], Awaitable[float | None]]
+"""Handles one key. Returns in how many seconds it wants to be called again; None: only when asked."""
+
+BACKOFF_SECONDS = 1.0
+MAX_BACKOFF_SECONDS = 300.0
+CONFLICT_RETRIES = 3
+"""A conflict only means that somebody was faster: look again at once, but not for ever."""
+LAG_PERIOD_SECONDS = 1.0
+LAG_MEMORY = 30
+"""How many periods a late event loop is remembered."""
+
+
+class WorkQueue:
+    """A deduplicating queue with timers.
+
+    Args:
+        handler: called with a key, never twice at a time for the same key.
+        workers: how many keys are handled at a time.
+        jitter: gives a number in [0, 1), which spreads retries.
+    """
+
+    def __init__(self, handler: Handler, *, workers: int = 16, jitter: Callable[[], float] = random.random) -> None:
+        self._handler = handler
+        self._workers = workers
+        self._jitter = jitter
+        self._ready: asyncio.Queue[str | None] = asyncio.Queue()
+        self._waiting_since: dict[str, float] = {}
+        self._running_since: dict[str, float] = {}
+        self._again: set[str] = set()
+        self._forgotten: set[str] = set()
+        self._failures: Counter[str] = Counter()
+        self._timers = _Timers(self.add)
+        self._lag = _LoopLag()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+
+    def add(self, key: str) -> None:
+        """Handle the key as soon as a worker is free; once more if it is being handled right now."""
+        if self._is_stopping:
+            return
+        if key in self._running_since:
+            self._again.add(key)
+        elif key not in self._waiting_since:
+            self._waiting_since[key] = _now()
+            self._ready.put_nowait(key)
+
+    def add_at(self, key: str, when: float) -> None:
+        """Handle the key at `when`, a time of the event loop's clock; the earliest such time wins."""
+        if not self._is_stopping:
+            self._timers.set_earliest(key, when)
+
+    def forget(self, key: str) -> None:
+        """Drop everything planned for the key. A pass that is running ends, but plans nothing."""
+        self._waiting_since.pop(key, None)
+        self._again.discard(key)
+        self._failures.pop(key, None)
+        self._timers.drop(key)
+        if key in self._running_since:
+            self._forgotten.add(key)
+
+    def start(self) -> None:
+        """Start the workers. Before kopf: on its exit it cancels every task that is younger than itself."""
+        self._lag.start()
+        self._tasks = [asyncio.create_task(self._work(), name=f"worker-{n}") for n in range(self._workers)]
+
+    async def stop(self, grace: float) -> None:
+        """Take no more keys, give running passes `grace` seconds to end, then cancel them."""
+        self._is_stopping = True
+        self._timers.clear()
+        self._lag.stop()
+        self._waiting_since.clear()
+        self._again.clear()
+        for _ in self._tasks:
+            self._ready.put_nowait(None)
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=grace)
+        if late:
+            logger.warning("%d passes did not end within %g s and are cancelled", len(late), grace)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def depth(self) -> int:
+        """How many keys wait for a worker."""
+        return len(self._waiting_since)
+
+    @property
+    def running(self) -> int:
+        """How many keys are being handled."""
+        return len(self._running_since)
+
+    @property
+    def oldest_age(self) -> float:
+        """Seconds since the oldest unfinished key was asked for, or since its pass began."""
+        # A dict keeps the order of insertion, so the oldest of each is its first.
+        oldest = [next(iter(since.values())) for since in (self._waiting_since, self._running_since) if since]
+        return _now() - min(oldest) if oldest else 0.0
+
+    @property
+    def loop_lag(self) -> float:
+        """Seconds by which the event loop was late, at worst, in the last half minute."""
+        return self._lag.worst
+
+    async def _work(self) -> None:
+        while (key := await self._ready.get()) is not None:
+            # A key that was forgotten while it waited is still in `_ready`, but no longer here.
+            if self._waiting_since.pop(key, None) is not None:
+                await self._run(key)
+
+    async def _run(self, key: str) -> None:
+        self._running_since[key] = _now()
+        self._timers.drop(key)
+        try:
+            delay = await self._handler(key)
+            self._failures.pop(key, None)
+        except Exception as error:  # noqa: BLE001  # one key's failure must not take a worker away from all others
+            delay = self._after(key, error)
+        finally:
+            del self._running_since[key]
+        self._plan(key, delay)
+
+    def _plan(self, key: str, delay: float | None) -> None:
+        """Set the next pass of a key that has just been handled."""
+        if key in self._forgotten:
+            self._forgotten.discard(key)
+            self._failures.pop(key, None)
+        elif delay is not None and delay <= 0:
+            self._again.add(key)
+        elif delay is not None:
+            self.add_at(key, _now() + delay)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def _after(self, key: str, error: Exception) -> float:
+        """Report a failed pass; return in how many seconds to try again."""
+        self._failures[key] += 1
+        failures = self._failures[key]
+        if isinstance(error, ConflictError) and failures <= CONFLICT_RETRIES:
+            logger.debug("%s; looking again", error.message, extra={"meshca": key, "reason": error.reason})
+            return 0.0
+        ceiling = min(BACKOFF_SECONDS * 2.0 ** min(failures, 20), MAX_BACKOFF_SECONDS)
+        delay = ceiling * (1 + self._jitter()) / 2
+        if isinstance(error, StoreError) and error.retry_after is not None:
+            delay = max(error.retry_after, delay)
+        if isinstance(error, MeshCAError):
+            fields = {"meshca": key, "reason": error.reason}
+            logger.warning("%s; next try in %.0f s", error.message, delay, extra=fields)
+        else:
+            logger.error("a pass failed; next try in %.0f s", delay, extra={"meshca": key}, exc_info=error)
+        return delay
+
+
+class _Timers:
+    """At most one time per key, in a heap; the event loop is asked to wake us for the earliest only."""
+
+    def __init__(self, fire: Callable[[str], None]) -> None:
+        self._fire = fire
+        self._due: dict[str, tuple[float, int]] = {}
+        # A replaced or dropped entry stays in the heap until it comes up, or until half of the heap is such.
+        self._heap: list[tuple[float, int, str]] = []
+        self._numbers = itertools.count()
+        self._wake: asyncio.TimerHandle | None = None
+
+    def set_earliest(self, key: str, when: float) -> None:
+        if key in self._due and self._due[key][0] <= when:
+            return
+        number = next(self._numbers)
+        self._due[key] = (when, number)
+        heapq.heappush(self._heap, (when, number, key))
+        self._sweep()
+        self._arm()
+
+    def drop(self, key: str) -> None:
+        self._due.pop(key, None)
+
+    def clear(self) -> None:
+        self._due.clear()
+        self._heap.clear()
+        self._arm()
+
+    def _sweep(self) -> None:
+        if len(self._heap) > 2 * len(self._due) + 64:
+            self._heap = [(when, number, key) for key, (when, number) in self._due.items()]
+            heapq.heapify(self._heap)
+
+    def _arm(self) -> None:
+        earliest = self._heap[0][0] if self._heap else None
+        if self._wake is not None:
+            if self._wake.when() == earliest:
+                return
+            self._wake.cancel()
+        self._wake = None if earliest is None else asyncio.get_running_loop().call_at(earliest, self._on_wake)
+
+    def _on_wake(self) -> None:
+        self._wake = None
+        # The loop may wake us early by its clock's resolution, and then this time has to count as come.
+        reached = _now() + 1e-3
+        while self._heap and self._heap[0][0] <= reached:
+            when, number, key = heapq.heappop(self._heap)
+            if self._due.get(key) == (when, number):
+                del self._due[key]
+                self._fire(key)
+        self._arm()
+
+
+class _LoopLag:
+    """By how much a timer that should fire every second is late."""
+
+    def __init__(self) -> None:
+        self._lags: deque[float] = deque(maxlen=LAG_MEMORY)
+        self._next: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._next = asyncio.get_running_loop().call_later(LAG_PERIOD_SECONDS, self._on_time)
+
+    def stop(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    @property
+    def worst(self) -> float:
+        overdue = _now() - self._next.when() if self._next is not None else 0.0
+        return max(0.0, overdue, *self._lags)
+
+    def _on_time(self) -> None:
+        if self._next is not None:
+            self._lags.append(_now() - self._next.when())
+            self.start()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
