@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
@@ -41,6 +41,7 @@ class Metrics(Collector):
     """
 
     def __init__(self, process: Process) -> None:
+        disable_created_metrics()  # a second series for every counter, of no use to an alert
         self.registry = CollectorRegistry()
         self._process = process
         self._reports: dict[str, tuple[Situation, Plan]] = {}

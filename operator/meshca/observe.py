@@ -4,7 +4,7 @@ Reads only, live and not from a cache: what is decided on it may sign.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -46,7 +46,9 @@ async def observe(
     owner: Owner,
     spec: MeshCASpec,
     now: datetime,
-    claimed: Mapping[str, str] | None = None,
+    *,
+    claimed: Mapping[str, str],
+    reported: Collection[str],
 ) -> Snapshot:
     """Read the Secrets of a MeshCA.
 
@@ -57,6 +59,7 @@ async def observe(
         spec: what it wants.
         now: the API server's time.
         claimed: by target name, an older MeshCA that wants to write the same Secret.
+        reported: the targets that the last report had as published.
 
     Raises:
         StoreError: the API server failed.
@@ -69,7 +72,7 @@ async def observe(
     )
     secrets = dict(zip((target.name for target in spec.targets), targets, strict=True))
     snapshot = _assemble(owner, spec, now, roots, secrets, given, config_map)
-    return _yield_claimed(snapshot, spec, claimed or {})
+    return _explain_absent(snapshot, spec, claimed, reported)
 
 
 async def with_reloads(store: Store, spec: MeshCASpec, snapshot: Snapshot) -> Snapshot:
@@ -127,16 +130,21 @@ def _assemble(  # noqa: PLR0913, PLR0917  # one argument per kind of object that
     return Snapshot(observed, root_objects, present, given if isinstance(given, KeyPair) else None)
 
 
-def _yield_claimed(snapshot: Snapshot, spec: MeshCASpec, claimed: Mapping[str, str]) -> Snapshot:
-    """Leave a Secret that nobody has made yet to the older of two MeshCAs that both want it."""
+def _explain_absent(
+    snapshot: Snapshot, spec: MeshCASpec, claimed: Mapping[str, str], reported: Collection[str]
+) -> Snapshot:
+    """Tell of a Secret that is not there whether it is ours to make: the older of two MeshCAs that want it may."""
+    observed = snapshot.observed
     for target in spec.targets:
-        other = claimed.get(target.name)
-        if other is not None and isinstance(snapshot.observed.targets[target.name], Absent):
+        if not isinstance(observed.targets[target.name], Absent):
+            continue
+        state: TargetState = Absent(was_published=target.name in reported)
+        if target.name in claimed:
             where = f"Secret {target.namespace}/{target.secret_name}"
-            message = f"{where} is claimed by MeshCA {other}, which is older; let target {target.name} name another one"
-            state = Blocked(Reason.TARGET_CLAIMED, message)
-            snapshot = replace(snapshot, observed=snapshot.observed.with_target(target.name, state))
-    return snapshot
+            message = f"{where} is claimed by MeshCA {claimed[target.name]}, which is older"
+            state = Blocked(Reason.TARGET_CLAIMED, f"{message}; let target {target.name} name another one")
+        observed = observed.with_target(target.name, state)
+    return replace(snapshot, observed=observed)
 
 
 async def _target(store: Store, target: TargetSpec) -> Json | Blocked | None:

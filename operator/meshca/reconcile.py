@@ -15,7 +15,7 @@ from meshca.clock import ServerClock
 from meshca.core.model import Blocked, Plan, Step, WriteCacerts
 from meshca.core.rotation import Situation, needs_reloads, plan, situate
 from meshca.core.spec import MeshCASpec
-from meshca.core.status import Trouble, build_status, invalid_status, next_wake
+from meshca.core.status import Trouble, build_status, invalid_status, next_wake, reported_targets
 from meshca.errors import ConflictError, MeshCAError, SpecError
 from meshca.observe import Snapshot, observe, with_reloads
 from meshca.registry import Registry, Resource
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 MOST_STEPS = 256
 """In one pass: more than any spec needs (targets are limited), less than an endless loop."""
-RECHECK = timedelta(seconds=30)
+RECHECK = timedelta(seconds=15)
 """How soon to look again at what a person must mend: not everything they do raises an event here."""
 MARGIN = timedelta(milliseconds=50)
 """Wake a little after a date rather than a little before."""
@@ -95,8 +95,15 @@ class Reconciler:
             await self._report_invalid(resource, resource.spec)
             return None
         spec = resource.spec
-        claimed = self._registry.claimed(resource)
-        snapshot = await observe(self._store, self._namespace, resource.owner, spec, self._clock.now(), claimed)
+        snapshot = await observe(
+            self._store,
+            self._namespace,
+            resource.owner,
+            spec,
+            self._clock.now(),
+            claimed=self._registry.claimed(resource),
+            reported=reported_targets(resource.status),
+        )
         outcome = await self._advance(resource, spec, Pass(snapshot))
         return await self._report(resource, spec, outcome)
 

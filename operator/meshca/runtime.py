@@ -81,9 +81,10 @@ class Operator:
             on_step=self._metrics.count_step,
         )
 
-    def stop(self) -> None:
-        """Ask the operator to end."""
-        self._stop.set()
+    def handle_signals(self) -> None:
+        """End on SIGTERM and SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
 
     async def run(self) -> int:
         """Run until asked to stop, or until the work cannot go on. Returns the process's exit code."""
@@ -105,7 +106,6 @@ class Operator:
             logger.error("the work ended by itself; the process ends, to be started again")
             return 1
         finally:
-            await self._queue.stop(GRACE_SECONDS)
             await self._election.stop()
             await self._watch.stop()
             await server.stop()
@@ -113,10 +113,8 @@ class Operator:
     async def _until_stopped(self, work: Any) -> bool:
         """Run the work until it ends, the lease is lost or a stop is asked for; tell whether it was the last."""
         tasks = [asyncio.ensure_future(each) for each in (work, self._election.lost.wait(), self._stop.wait())]
-        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        self._stop.set()
-        if tasks[0] in rest:
-            await asyncio.wait([tasks[0]], timeout=GRACE_SECONDS)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await self._queue.stop(GRACE_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -130,13 +128,19 @@ class Operator:
         await self._election.wait_until_leader()
         self._watch.start()
         self._queue.start()
-        await kopf.operator(
+        ready = asyncio.Event()
+        # No stop_flag: kopf would wait 5 s for its own waiter of it. It is cancelled instead.
+        watching = kopf.operator(
             registry=make_registry(self._on_meshca, self._login),
             settings=kopf_settings(),
             clusterwide=True,
             standalone=True,
-            stop_flag=self._stop,
+            ready_flag=ready,
         )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(watching)
+            await ready.wait()
+            self.handle_signals()  # kopf has just put its own handlers in place of ours
 
     async def _login(self) -> kopf.AiohttpSession:
         return kopf_session(self._connection, self._pulse)
@@ -251,9 +255,7 @@ async def run(settings: Settings) -> int:
     connection = await connect(clock, counter)
     try:
         operator = Operator(settings, connection, clock, counter)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, operator.stop)
+        operator.handle_signals()
         return await operator.run()
     finally:
         await connection.close()

@@ -230,14 +230,15 @@ class _Timers:
 
 
 class _LoopLag:
-    """By how much a timer that should fire every second is late."""
+    """By how much a timer that should fire periodically is late."""
 
-    def __init__(self) -> None:
+    def __init__(self, period: float = LAG_PERIOD_SECONDS) -> None:
+        self._period = period
         self._lags: deque[float] = deque(maxlen=LAG_MEMORY)
         self._next: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        self._next = asyncio.get_running_loop().call_later(LAG_PERIOD_SECONDS, self._on_time)
+        self._next = asyncio.get_running_loop().call_later(self._period, self._on_time)
 
     def stop(self) -> None:
         if self._next is not None:

@@ -43,6 +43,9 @@ class Root:
 class Absent:
     """The target's Secret does not exist."""
 
+    was_published: bool = False
+    """True: the last report had it, so somebody deleted it. Changes words, not decisions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Blocked:

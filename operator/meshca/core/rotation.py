@@ -212,8 +212,9 @@ def publish(situation: Situation) -> Outcome:
         match state:
             case Blocked(reason, message):
                 yield Hold(reason, message, stalled=True)
-            case Absent():
-                yield _issue(situation, name, standing.bundle, Reason.INTERMEDIATE_ISSUED)
+            case Absent(was_published):
+                reason = Reason.SECRET_REPAIRED if was_published else Reason.INTERMEDIATE_ISSUED
+                yield _issue(situation, name, standing.bundle, reason)
             case Published():
                 yield from _advance(situation, standing, name, state)
 
@@ -394,7 +395,7 @@ def _issue(situation: Situation, name: str, bundle: tuple[int, ...], reason: Rea
         )
         return Hold(Reason.ROOT_KEY_LOST, message, stalled=True)
     action = WriteCacerts(name, signer.revision, bundle, issue=True)
-    verb = "gets its" if reason is Reason.INTERMEDIATE_ISSUED else "was damaged and gets a new"
+    verb = "gets its" if reason is Reason.INTERMEDIATE_ISSUED else "was damaged or deleted and gets a new"
     return Step(action, reason, f"target {name} {verb} intermediate under root {signer.revision}")
 
 

@@ -77,6 +77,11 @@ def invalid_status(message: str, before: Mapping[str, Any], generation: int, now
     return {**before, "observedGeneration": generation, "conditions": conditions}
 
 
+def reported_targets(status: Mapping[str, Any]) -> set[str]:
+    """Return the targets that a status tells to be published."""
+    return {str(each.get("name")) for each in status.get("targets") or [] if each.get("state") == "Published"}
+
+
 def next_wake(plan: Plan, now: datetime) -> datetime | None:
     """Return when the next thing happens by itself."""
     return min((hold.until for hold in plan.holds if hold.until is not None and hold.until > now), default=None)

@@ -148,6 +148,11 @@ def printable(name: x509.Name) -> str:
     return "".join(c if c.isprintable() else "".join(f"\\{byte:02x}" for byte in c.encode()) for c in text)
 
 
+def utc(moment: datetime) -> str:
+    """Write a time as Kubernetes shows it: 2025-01-01T00:00:00Z."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _authority_id(certificate: x509.Certificate) -> str:
     own = subject_key_id(certificate)
     return own or x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest.hex()
@@ -247,14 +252,12 @@ def make_intermediate(  # noqa: PLR0913  # keyword-only: one per fact of the cer
     """
     issuer = root.certificate
     if issuer.not_after <= now:
-        raise PKIError(
-            Reason.ROOT_EXPIRED, f"root {issuer.subject} expired at {issuer.not_after:%Y-%m-%d %H:%M:%S} UTC"
-        )
+        raise PKIError(Reason.ROOT_EXPIRED, f"root {issuer.subject} expired at {utc(issuer.not_after)}")
     private_key = keys.generate(key)
     key_id = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
     subject = _name(organization, _intermediate_common_name(meshca, target, key_id.digest.hex()))
-    # SPIFFE X509-SVID section 3.2: a signing certificate SHOULD be an SVID, and its ID MUST NOT have a path. A root
-    # is no SVID, and needs no name. Go, Envoy, OpenSSL (strict) and pyca accept it.
+    # SPIFFE X509-SVID section 3.2: a signing certificate SHOULD be an SVID itself, and its ID MUST NOT have a path.
+    # Go, Envoy, OpenSSL (strict) and pyca all take it. A root is no SVID and gets none.
     spiffe_id = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")])
     certificate = _sign(
         _profile(private_key, subject, path_length=0)

@@ -21,8 +21,6 @@ _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 _STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
-_UTC = "%Y-%m-%dT%H:%M:%SZ"
-
 _CRITICAL_EXTENSIONS = frozenset(
     {
         ExtensionOID.BASIC_CONSTRAINTS,
@@ -41,13 +39,13 @@ Policy constraints, mappings and inhibitAnyPolicy are left out: before Go 1.24 t
 def not_yet_valid(certificate: x509.Certificate, now: datetime) -> str | None:
     """State that the certificate becomes valid later."""
     start = certificate.not_valid_before_utc
-    return f"is not valid before {start:{_UTC}}" if now < start else None
+    return f"is not valid before {certs.utc(start)}" if now < start else None
 
 
 def expired(certificate: x509.Certificate, now: datetime) -> str | None:
     """State that the certificate's time is over. Its last second still counts (RFC 5280 4.1.2.5)."""
     end = certificate.not_valid_after_utc
-    return f"expired at {end:{_UTC}}" if now >= end + timedelta(seconds=1) else None
+    return f"expired at {certs.utc(end)}" if now >= end + timedelta(seconds=1) else None
 
 
 def unsupported_key(certificate: x509.Certificate) -> str | None:
