@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from meshca import objects
@@ -23,7 +24,8 @@ from meshca.core.model import (
     WriteConfigMap,
 )
 from meshca.core.spec import AuthoritySpec, DeletionPolicy, MeshCASpec
-from meshca.names import CERT_CHAIN, LABEL_STATE
+from meshca.errors import StoreError
+from meshca.names import CERT_CHAIN, LABEL_STATE, Reason
 from meshca.objects import Owner, Stamps
 from meshca.observe import Snapshot, with_root_secret, with_target_secret
 from meshca.pki.cacerts import Cacerts, encode
@@ -134,10 +136,20 @@ class Writer:
         name, but not to POST one.)
         """
         if current is None:
-            return await self.store.apply_secret(secret["metadata"]["namespace"], secret, force=False)
+            return await self._put_new(secret)
         meta = current["metadata"]
         secret["metadata"] |= {"resourceVersion": meta["resourceVersion"], "uid": meta["uid"]}
         return await self.store.apply_secret(meta["namespace"], secret, force=True)
+
+    async def _put_new(self, secret: Json) -> Json:
+        namespace = secret["metadata"]["namespace"]
+        try:
+            return await self.store.apply_secret(namespace, secret, force=False)
+        except StoreError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            message = f"namespace {namespace} does not exist yet; create it: kubectl create namespace {namespace}"
+            raise StoreError(Reason.NAMESPACE_NOT_FOUND, message) from error
 
     async def _signer(self, action: WriteCacerts, snapshot: Snapshot) -> KeyPair:
         current = snapshot.targets[action.target]

@@ -52,12 +52,16 @@ def _run(arguments: argparse.Namespace) -> int:
     return asyncio.run(run(chosen))
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251  # the forecast begins where its reader is
+
+
 def _plan(arguments: argparse.Namespace) -> int:
     from meshca.forecast import forecast_lines, parse_horizon  # noqa: PLC0415
 
     horizon = parse_horizon(arguments.horizon)
     text = sys.stdin.read() if arguments.filename == "-" else Path(arguments.filename).read_text("utf-8")
-    start = datetime.fromisoformat(arguments.start) if arguments.start else datetime.now(UTC)
+    start = datetime.fromisoformat(arguments.start) if arguments.start else _now()
     start = start.replace(tzinfo=start.tzinfo or UTC).astimezone(UTC).replace(microsecond=0)
     for line in forecast_lines(text, start, start + horizon):
         print(line)

@@ -41,6 +41,11 @@ SLOW_SECONDS = 10.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def local_now() -> datetime:
+    """Return this machine's time: for stamps that people read, never for a wait."""
+    return datetime.now(UTC)  # noqa: TID251  # the one place
+
+
 class _Estimate(NamedTuple):
     """What one answer proves: the server's time was at least `offset` + monotonic."""
 

@@ -9,10 +9,10 @@ import yaml
 
 from meshca.core.duration import parse_duration
 from meshca.core.model import CreateRoot, DestroyRoot, MarkRoot, OwnRoot, Step, WriteCacerts, WriteConfigMap
-from meshca.core.rotation import when
 from meshca.core.simulation import forecast
 from meshca.core.spec import FromSecret, MeshCASpec, parse_spec
 from meshca.core.status import warnings
+from meshca.core.words import when
 from meshca.errors import SpecError
 from meshca.names import API_VERSION, KIND
 from meshca.objects import root_secret_name

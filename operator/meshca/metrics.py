@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from meshca import __version__
 from meshca.core.model import Plan, Published, Step
-from meshca.core.rotation import Situation, phase
+from meshca.core.situation import Situation, phase
 from meshca.core.status import next_wake
 from meshca.names import Phase
 from meshca.registry import Resource
@@ -41,7 +41,7 @@ class Metrics(Collector):
     """
 
     def __init__(self, process: Process) -> None:
-        disable_created_metrics()  # a second series for every counter, of no use to an alert
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, of no use to an alert
         self.registry = CollectorRegistry()
         self._process = process
         self._reports: dict[str, tuple[Situation, Plan]] = {}

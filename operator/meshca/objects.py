@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from meshca.core.model import Absent, Blocked, Published, Root, TargetState
-from meshca.core.rotation import when
 from meshca.core.spec import TargetSpec
+from meshca.core.words import when
 from meshca.errors import PKIError
 from meshca.names import (
     ANNOTATION_BUNDLE_SINCE,
@@ -89,7 +89,7 @@ def root_secret_name(meshca: str, revision: int) -> str:
     return f"{meshca}-root-{revision}"
 
 
-def root_secret(
+def root_secret(  # noqa: PLR0913  # the parts of the object
     owner: Owner, namespace: str, revision: int, state: RootState, pair: KeyPair, *, given: bool, owned: bool
 ) -> Json:
     """Write a root as a Secret whose data can never change."""
@@ -162,7 +162,7 @@ class Stamps:
         return {key: when(stamp) for key, stamp in stamps.items() if stamp is not None}
 
 
-def cacerts_secret(
+def cacerts_secret(  # noqa: PLR0913  # the parts of the object
     owner: Owner, target: TargetSpec, cacerts: Cacerts, revisions: Sequence[int], stamps: Stamps, *, owned: bool
 ) -> Json:
     """Write what a target's istiod reads, as one object for server-side apply."""

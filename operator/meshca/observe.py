@@ -40,7 +40,7 @@ class Snapshot:
     given: KeyPair | None = None
 
 
-async def observe(
+async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by whom
     store: Store,
     namespace: str,
     owner: Owner,
@@ -187,5 +187,5 @@ async def _reload(store: Store, namespace: str) -> Reload:
     except StoreError as error:
         if error.reason is not Reason.FORBIDDEN:
             raise
-        message = f"the Deployments of namespace {namespace} may not be read; grant the Role in deploy/, or set rootReload: Live"
-        return Reload(Reason.ISTIOD_NOT_FOUND, message)
+        message = f"the Deployments of namespace {namespace} may not be read"
+        return Reload(Reason.ISTIOD_NOT_FOUND, f"{message}; grant the Role in deploy/, or set rootReload: Live")

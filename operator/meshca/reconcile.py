@@ -13,10 +13,12 @@ from typing import Any
 from meshca.apply import Writer
 from meshca.clock import ServerClock
 from meshca.core.model import Blocked, Plan, Step, WriteCacerts
-from meshca.core.rotation import Situation, needs_reloads, plan, situate
+from meshca.core.rotation import needs_reloads, plan
+from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec
 from meshca.core.status import Trouble, build_status, invalid_status, next_wake, reported_targets
 from meshca.errors import ConflictError, MeshCAError, SpecError
+from meshca.names import Reason
 from meshca.observe import Snapshot, observe, with_reloads
 from meshca.registry import Registry, Resource
 from meshca.report import Reporter
@@ -122,7 +124,8 @@ class Reconciler:
             except ConflictError:
                 raise
             except MeshCAError as error:
-                outcome.trouble = outcome.trouble or error
+                if error.reason is not Reason.NAMESPACE_NOT_FOUND:  # nothing failed: it is to be created
+                    outcome.trouble = outcome.trouble or error
                 if not isinstance(step.action, WriteCacerts):
                     return outcome
                 outcome.snapshot = _set_aside(outcome.snapshot, step.action.target, error)
@@ -159,7 +162,8 @@ class Reconciler:
 
 def _set_aside(snapshot: Snapshot, target: str, error: MeshCAError) -> Snapshot:
     """Go on with the other targets when one cannot be written; its phase is not left without it."""
-    observed = snapshot.observed.with_target(target, Blocked(error.reason, error.message))
+    state = Blocked(error.reason, error.message, is_transient=error.reason is Reason.API_ERROR)
+    observed = snapshot.observed.with_target(target, state)
     return replace(snapshot, observed=observed)
 
 

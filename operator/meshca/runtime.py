@@ -8,15 +8,14 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import kopf
 
-from meshca.clock import ServerClock
+from meshca.clock import ServerClock, local_now
 from meshca.connection import Connection, Pulse, call, connect
 from meshca.core.model import Plan
-from meshca.core.rotation import Situation
+from meshca.core.situation import Situation
 from meshca.core.spec import FromSecret, MeshCASpec
 from meshca.election import Election
 from meshca.errors import MeshCAError, StoreError
@@ -62,9 +61,7 @@ class Operator:
         self._registry = Registry()
         self._reported: dict[str, tuple[int, Any]] = {}
         self._has_crd = False
-        self._election = Election(
-            connection.api, settings.namespace, LEASE_NAME, settings.identity, now=lambda: datetime.now(UTC)
-        )
+        self._election = Election(connection.api, settings.namespace, LEASE_NAME, settings.identity, now=local_now)
         self._watch = SecretWatch(connection, settings.namespace, self._on_secret)
         self._store = Store(connection.api, self._on_written)
         self._queue = WorkQueue(self._reconcile)
@@ -227,7 +224,7 @@ class Operator:
         return max(self._watch.silence, self._pulse.silence())
 
     def _skew(self) -> float:
-        return self._clock.skew(datetime.now(UTC)).total_seconds() if self._clock.is_known else 0.0
+        return self._clock.skew(local_now()).total_seconds() if self._clock.is_known else 0.0
 
 
 class Deferred:

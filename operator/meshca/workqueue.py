@@ -28,9 +28,6 @@ BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 300.0
 CONFLICT_RETRIES = 3
 """A conflict only means that somebody was faster: look again at once, but not for ever."""
-LAG_PERIOD_SECONDS = 1.0
-LAG_MEMORY = 30
-"""How many periods a late event loop is remembered."""
 
 
 class WorkQueue:
@@ -40,9 +37,17 @@ class WorkQueue:
         handler: called with a key, never twice at a time for the same key.
         workers: how many keys are handled at a time.
         jitter: gives a number in [0, 1), which spreads retries.
+        lag_period: how often the lateness of the event loop is measured, in seconds; None: never.
     """
 
-    def __init__(self, handler: Handler, *, workers: int = 16, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        workers: int = 16,
+        jitter: Callable[[], float] = random.random,
+        lag_period: float | None = 1.0,
+    ) -> None:
         self._handler = handler
         self._workers = workers
         self._jitter = jitter
@@ -53,7 +58,8 @@ class WorkQueue:
         self._forgotten: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._timers = _Timers(self.add)
-        self._lag = _LoopLag()
+        self._lag_period = lag_period
+        self._lag: LoopLag | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
 
@@ -83,14 +89,15 @@ class WorkQueue:
 
     def start(self) -> None:
         """Start the workers. Before kopf: on its exit it cancels every task that is younger than itself."""
-        self._lag.start()
+        self._lag = LoopLag(self._lag_period) if self._lag_period else None
         self._tasks = [asyncio.create_task(self._work(), name=f"worker-{n}") for n in range(self._workers)]
 
     async def stop(self, grace: float) -> None:
         """Take no more keys, give running passes `grace` seconds to end, then cancel them."""
         self._is_stopping = True
         self._timers.clear()
-        self._lag.stop()
+        if self._lag:
+            self._lag.stop()
         self._waiting_since.clear()
         self._again.clear()
         for _ in self._tasks:
@@ -124,7 +131,7 @@ class WorkQueue:
     @property
     def loop_lag(self) -> float:
         """Seconds by which the event loop was late, at worst, in the last half minute."""
-        return self._lag.worst
+        return self._lag.worst if self._lag else 0.0
 
     async def _work(self) -> None:
         while (key := await self._ready.get()) is not None:
@@ -229,31 +236,32 @@ class _Timers:
         self._arm()
 
 
-class _LoopLag:
-    """By how much a timer that should fire periodically is late."""
+class LoopLag:
+    """By how much the event loop is late: how late a periodic timer was, the last few times.
 
-    def __init__(self, period: float = LAG_PERIOD_SECONDS) -> None:
+    Args:
+        period: of the timer, in seconds.
+        memory: how many times are remembered.
+    """
+
+    def __init__(self, period: float, memory: int = 30) -> None:
+        self._loop = asyncio.get_running_loop()
         self._period = period
-        self._lags: deque[float] = deque(maxlen=LAG_MEMORY)
-        self._next: asyncio.TimerHandle | None = None
-
-    def start(self) -> None:
-        self._next = asyncio.get_running_loop().call_later(self._period, self._on_time)
+        self._lags: deque[float] = deque(maxlen=memory)
+        self._next = self._loop.call_later(period, self._on_time)
 
     def stop(self) -> None:
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        """Measure no longer."""
+        self._next.cancel()
 
     @property
     def worst(self) -> float:
-        overdue = _now() - self._next.when() if self._next is not None else 0.0
-        return max(0.0, overdue, *self._lags)
+        """Seconds of the latest timer that is remembered, or of one that is late right now."""
+        return max(0.0, self._loop.time() - self._next.when(), *self._lags)
 
     def _on_time(self) -> None:
-        if self._next is not None:
-            self._lags.append(_now() - self._next.when())
-            self.start()
+        self._lags.append(self._loop.time() - self._next.when())
+        self._next = self._loop.call_later(self._period, self._on_time)
 
 
 def _now() -> float:

@@ -4,7 +4,7 @@ Owns the vocabulary of observing and acting. Nothing here reads, writes or
 decides; no value holds a private key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -53,6 +53,8 @@ class Blocked:
 
     reason: Reason
     message: str
+    is_transient: bool = False
+    """True: the API server failed, and may not the next time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +189,10 @@ class Hold:
     """When it ends by itself; None: when the cluster changes."""
     stalled: bool = False
     """True: only a person can end it."""
+
+
+Outcome = Iterator[Step | Hold]
+"""What a rule says of a situation: a Step if it would act now, a Hold for all it waits for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from typing import Any
 
 from meshca.core import schedule
 from meshca.core.model import Blocked, Hold, Plan, Published, Root, Step
-from meshca.core.rotation import Situation, phase, when
+from meshca.core.situation import Situation, phase
 from meshca.core.spec import MeshCASpec, TargetSpec, rotation_time
+from meshca.core.words import when
 from meshca.names import Condition, Phase, Reason
 
 Json = dict[str, Any]

@@ -7,6 +7,7 @@ without keyUsage or subjectKeyIdentifier (`openssl req -x509` makes both), so do
 """
 
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import TypeVar
 
 from cryptography import x509
@@ -98,10 +99,14 @@ def unfit(certificate: x509.Certificate) -> str | None:
     for extension in certificate.extensions:
         if extension.critical and extension.oid not in _CRITICAL_EXTENSIONS:
             return f"marks extension {extension.oid.dotted_string} as critical, which Go does not take"
+    is_root = certificate.subject == certificate.issuer
     purposes = _extension(certificate, x509.ExtendedKeyUsage)
-    if purposes is not None and not _serves_peers(purposes, is_root=certificate.subject == certificate.issuer):
+    if purposes is not None and not _serves_peers(purposes, is_root=is_root):
         return "has an extendedKeyUsage that is not for serverAuth and clientAuth both"
-    if not all(isinstance(subtree, _JUDGED_BY_GO) for subtree in _subtrees(certificate)):
+    issuer_id = _extension(certificate, x509.AuthorityKeyIdentifier)
+    if issuer_id is not None and issuer_id.authority_cert_serial_number is not None and not is_root:
+        return "names its issuer by serial number too (authorityKeyIdentifier), which ends when the issuer is renewed"
+    if not all(isinstance(subtree, _JUDGED_BY_GO) for subtree in chain(*_subtrees(certificate))):
         return "has name constraints on other things than DNS, URI, IP and e-mail names, which Go does not take"
     return None
 
@@ -120,13 +125,13 @@ def excluded_names(certificate: x509.Certificate, *, trust_domain: str, dns_name
     alone, `spiffe://a.example` is within `example`. So a permitted one counts as BoringSSL has it, and an excluded
     one as Go has it.
     """
-    constraints = _extension(certificate, x509.NameConstraints) or _NO_CONSTRAINTS
+    all_permitted, all_excluded = _subtrees(certificate)
     for kind, name, permits in (
         (x509.UniformResourceIdentifier, trust_domain, _is_host_of),
         (x509.DNSName, dns_name, _is_within),
     ):
-        permitted = [s.value.lower() for s in constraints.permitted_subtrees or () if isinstance(s, kind)]
-        excluded = [s.value.lower() for s in constraints.excluded_subtrees or () if isinstance(s, kind)]
+        permitted = [s.value.lower() for s in all_permitted if isinstance(s, kind)]
+        excluded = [s.value.lower() for s in all_excluded if isinstance(s, kind)]
         if permitted and not any(permits(name, subtree) for subtree in permitted):
             return f"has name constraints that do not permit {name}"
         if any(_is_within(name, subtree) for subtree in excluded):
@@ -136,16 +141,17 @@ def excluded_names(certificate: x509.Certificate, *, trust_domain: str, dns_name
 
 def constrains_peer_names(certificate: x509.Certificate) -> bool:
     """Tell whether this CA has name constraints of the kinds that `excluded_names` judges."""
-    return any(isinstance(s, x509.UniformResourceIdentifier | x509.DNSName) for s in _subtrees(certificate))
+    kinds = x509.UniformResourceIdentifier | x509.DNSName
+    return any(isinstance(subtree, kinds) for subtree in chain(*_subtrees(certificate)))
 
 
-def _subtrees(certificate: x509.Certificate) -> list[x509.GeneralName]:
-    constraints = _extension(certificate, x509.NameConstraints) or _NO_CONSTRAINTS
-    return [*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ())]
+def _subtrees(certificate: x509.Certificate) -> tuple[list[x509.GeneralName], list[x509.GeneralName]]:
+    """Give the permitted and the excluded names of the name constraints."""
+    constraints = _extension(certificate, x509.NameConstraints)
+    if constraints is None:
+        return [], []
+    return constraints.permitted_subtrees or [], constraints.excluded_subtrees or []
 
-
-_NO_CONSTRAINTS = x509.NameConstraints([x509.DNSName("")], None)
-"""Every name is within the empty one (RFC 5280 4.2.1.10); the library makes no constraints without subtrees."""
 
 _JUDGED_BY_GO = (x509.UniformResourceIdentifier, x509.DNSName, x509.IPAddress, x509.RFC822Name)
 

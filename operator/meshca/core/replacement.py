@@ -1,0 +1,115 @@
+"""When a root is replaced: what asks for it, and what must hold it before its first write."""
+
+from meshca.core import schedule
+from meshca.core.duration import format_duration
+from meshca.core.model import Blocked, Hold, Outcome, Root
+from meshca.core.situation import Situation, Standing
+from meshca.core.spec import FromSecret, RootReload, rotation_time
+from meshca.core.words import when
+from meshca.errors import MeshCAError
+from meshca.names import Reason
+
+
+def why_rotate(situation: Situation, standing: Standing) -> str | None:
+    """Say why the newest root must be replaced, or None."""
+    root = standing.newest
+    if not root.has_key:
+        return f"the key of root {root.revision} is lost"
+    return _why_another(situation, root) or _why_newer(situation, root)
+
+
+def _why_another(situation: Situation, root: Root) -> str | None:
+    """The spec asks for another kind of root than this one."""
+    spec, given = situation.spec.root, situation.observed.given
+    if not isinstance(spec.source, FromSecret):
+        if root.given:
+            return "spec.root.source asks for generated roots"
+        return None if root.certificate.key == spec.key else f"spec.root.privateKey asks for {spec.key}"
+    if isinstance(given, MeshCAError):
+        return f"Secret {spec.source.name} no longer holds a usable root"
+    return None if given in {None, root.certificate} else f"Secret {spec.source.name} holds another root"
+
+
+def _why_newer(situation: Situation, root: Root) -> str | None:
+    """This root is too old, or will be."""
+    spec, wanted = situation.spec, situation.spec.root.issued_after
+    if wanted is not None and root.issued_at < wanted <= situation.now:
+        return f"spec.root.issuedAfter asks for a root made after {when(wanted)}"
+    if situation.now >= schedule.replace_root_at(root.certificate, spec):
+        return f"root {root.revision} ends at {when(root.certificate.not_after)}"
+    return None
+
+
+def rotates_later(situation: Situation, standing: Standing) -> Outcome:
+    """Tell when the next rotation begins."""
+    asked = situation.spec.root.issued_after
+    due = schedule.replace_root_at(standing.newest.certificate, situation.spec)
+    at = min(due, asked) if asked is not None and asked > situation.now else due
+    yield Hold(Reason.ROTATION_STARTED, f"starts replacing root {standing.newest.revision}", at)
+
+
+def obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold]:
+    """Return everything that holds a rotation before its first write."""
+    return [*_given_obstacle(situation, standing), *_target_obstacles(situation, standing, why)]
+
+
+def _given_obstacle(situation: Situation, standing: Standing) -> list[Hold]:
+    """A root that must be given cannot be made."""
+    source, given = situation.spec.root.source, situation.observed.given
+    if not isinstance(source, FromSecret):
+        return []
+    if isinstance(given, MeshCAError):
+        return [Hold(given.reason, given.message, stalled=True)]
+    if given != standing.newest.certificate:
+        return []
+    message = f"put a new root into Secret {source.name}; {_by_when(situation, standing)}"
+    return [Hold(Reason.WAITING_FOR_ROOT, message, stalled=True)]
+
+
+def _target_obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold]:
+    """Whatever would make a target miss the new root holds the rotation before its first write."""
+    held, deadline = f"the rotation is held ({why})", _by_when(situation, standing)
+    blocked = [
+        Hold(state.reason, f"{held}: target {name} would miss it; {deadline}", stalled=True)
+        for name, state in situation.observed.targets.items()
+        if isinstance(state, Blocked)
+    ]
+    crls = [
+        Hold(Reason.CRL_PRESENT, _crl_message(name), stalled=True)
+        for name, target in situation.published.items()
+        if target.has_crl
+    ]
+    return [*blocked, *crls, *reload_holds(situation, held, deadline)]
+
+
+def _crl_message(name: str) -> str:
+    return (
+        f"the rotation is held: the Secret of target {name} has a ca-crl.pem, and istiod would refuse new CAs without"
+        " a CRL of theirs; remove ca-crl.pem"
+    )
+
+
+def reload_holds(situation: Situation, what: str, remark: str) -> list[Hold]:
+    """Name every target whose istiod would not load a changed set of roots, or may not."""
+    holds = []
+    for target in situation.spec.targets:
+        reload = situation.observed.reloads.get(target.name)
+        if target.root_reload is RootReload.LIVE or target.name not in situation.published:
+            continue
+        if reload is None:
+            message = f"{what}: it is not known yet whether the istiod of target {target.name} loads changed roots"
+            holds.append(Hold(Reason.ISTIOD_UNKNOWN, message, stalled=True))
+        elif reload.reason is not None:
+            holds.append(Hold(reload.reason, f"{what}: {reload.message}; {remark}", stalled=True))
+    return holds
+
+
+def _by_when(situation: Situation, standing: Standing) -> str:
+    latest = schedule.latest_rotation_at(standing.newest.certificate, situation.spec)
+    end = when(standing.newest.certificate.not_after)
+    takes = format_duration(rotation_time(situation.spec.leaf_duration, situation.spec.propagation_delay))
+    if situation.now > latest:
+        return (
+            f"a safe rotation takes {takes} and can no longer end before root {standing.newest.revision} does ({end})"
+        )
+    return f"do it by {when(latest)}: a rotation takes {takes}, and root {standing.newest.revision} ends at {end}"
