@@ -9,11 +9,12 @@ both to one table).
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from meshca.core.duration import format_duration, parse_duration
+from meshca.core.duration import format_duration
+from meshca.core.fields import Fields
 from meshca.errors import SpecError
 from meshca.pki.keys import Algorithm, KeySpec
 
@@ -26,7 +27,7 @@ LONGEST_ORGANIZATION = 64
 MOST_TARGETS = 32
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+")
 
 _DEFAULT_SIZE = {Algorithm.ECDSA: 256, Algorithm.RSA: 3072}
@@ -114,12 +115,12 @@ def parse_spec(name: str, spec: Json) -> MeshCASpec:
     """
     if len(name) > LONGEST_NAME:
         raise SpecError("metadata.name", f"must be at most {LONGEST_NAME} characters; it is part of the roots' names")
-    root = _Fields(spec, "spec", _SPEC_FIELDS)
+    root = Fields(spec, "spec", _SPEC_FIELDS)
     trust_domain = _trust_domain(root)
     parsed = MeshCASpec(
         name=name,
         trust_domain=trust_domain,
-        root=_root(root.sub("root", _ROOT_FIELDS), trust_domain),
+        root=_root(name, root.sub("root", _ROOT_FIELDS), trust_domain),
         intermediate=_authority(root.sub("intermediate", _AUTHORITY_FIELDS), "2160h", "720h"),
         leaf_duration=root.sub("workload", ("maxCertificateDuration",)).duration("maxCertificateDuration", "24h"),
         propagation_delay=_propagation_delay(root.sub("rotation", ("propagationDelay", "approval"))),
@@ -147,99 +148,29 @@ _AUTHORITY_FIELDS = ("privateKey", "duration", "renewBefore", "issuedAfter")
 _ROOT_FIELDS = ("source", "subject", *_AUTHORITY_FIELDS)
 
 
-class _Fields:
-    """One object of the spec together with its path, so that every error can name its field."""
-
-    def __init__(self, value: Any, path: str, known: tuple[str, ...]) -> None:
-        if not isinstance(value, Mapping):
-            raise SpecError(path, "must be an object")
-        unknown = sorted(set(value) - set(known))
-        if unknown:
-            raise SpecError(f"{path}.{unknown[0]}", f"unknown field; {path} has {', '.join(known)}")
-        self.value, self.path = value, path
-
-    def get(self, key: str) -> Any:
-        return self.value.get(key)
-
-    def at(self, key: str) -> str:
-        return f"{self.path}.{key}"
-
-    def sub(self, key: str, known: tuple[str, ...]) -> "_Fields":
-        value = self.get(key)
-        return _Fields({} if value is None else value, self.at(key), known)
-
-    def typed(self, key: str, kind: type, *, default: Any = None) -> Any:
-        value = self.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise SpecError(self.at(key), f"must be of type {kind.__name__}, not {type(value).__name__}")
-        return value
-
-    def one_of(self, key: str, allowed: tuple[str, ...], default: str, *, later: tuple[str, ...] = ()) -> str:
-        value = self.typed(key, str, default=default)
-        if value in later:
-            raise SpecError(self.at(key), f"{value} is not supported yet; use {' or '.join(allowed)}")
-        if value not in allowed:
-            raise SpecError(self.at(key), f"{value!r} is unknown; use {' or '.join(allowed)}")
-        return str(value)
-
-    def matching(self, key: str, default: str, pattern: re.Pattern[str], longest: int, example: str) -> str:
-        value = self.typed(key, str, default=default)
-        if len(value) > longest or not pattern.fullmatch(value):
-            raise SpecError(self.at(key), f"{value!r} is not valid; write at most {longest} characters like {example}")
-        return str(value)
-
-    def duration(self, key: str, default: str) -> timedelta:
-        try:
-            return parse_duration(self.typed(key, str, default=default))
-        except ValueError as error:
-            raise SpecError(self.at(key), str(error)) from None
-
-    def time(self, key: str) -> datetime | None:
-        value = self.get(key)
-        if value is None:
-            return None
-        try:
-            # PyYAML hands over an unquoted time as a datetime, JSON as a string.
-            moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise SpecError(self.at(key), f"{value!r} is not a time; write it like 2026-01-31T12:00:00Z") from None
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-    def member(self, known: tuple[str, ...], supported: tuple[str, ...]) -> str:
-        """Name the one member of this union that is set."""
-        named = [key for key in known if self.get(key) is not None]
-        if len(named) != 1:
-            count = f"{' and '.join(named)} are set" if named else "none is set"
-            raise SpecError(self.path, f"exactly one of {', '.join(supported)} must be set, but {count}")
-        if named[0] not in supported:
-            raise SpecError(self.at(named[0]), f"not supported yet; use {' or '.join(supported)}")
-        return named[0]
-
-
-def _trust_domain(spec: _Fields) -> str:
+def _trust_domain(spec: Fields) -> str:
     return spec.matching("trustDomain", "cluster.local", _TRUST_DOMAIN, 255, "cluster.local")
 
 
-def _root(fields: _Fields, trust_domain: str) -> RootSpec:
+def _root(name: str, fields: Fields, trust_domain: str) -> RootSpec:
     authority = _authority(fields, "87600h", "17520h")
     subject = fields.sub("subject", ("organization",))
     organization = subject.typed("organization", str, default=trust_domain)
-    if not 0 < len(organization) <= LONGEST_ORGANIZATION:
-        limit = f"1 to {LONGEST_ORGANIZATION} characters (RFC 5280); it defaults to spec.trustDomain"
-        raise SpecError(subject.at("organization"), f"must have {limit}")
+    is_plain = organization.isprintable() and organization == organization.strip()
+    if not 0 < len(organization) <= LONGEST_ORGANIZATION or not is_plain:
+        limit = f"1 to {LONGEST_ORGANIZATION} printable characters without blanks at the ends (RFC 5280)"
+        raise SpecError(subject.at("organization"), f"must have {limit}; it defaults to spec.trustDomain")
     return RootSpec(
         key=authority.key,
         duration=authority.duration,
         renew_before=authority.renew_before,
         issued_after=authority.issued_after,
-        source=_source(fields),
+        source=_source(name, fields),
         organization=organization,
     )
 
 
-def _source(root: _Fields) -> Generated | FromSecret:
+def _source(meshca: str, root: Fields) -> Generated | FromSecret:
     if root.get("source") is None:
         return Generated()
     source = root.sub("source", _SOURCES)
@@ -249,10 +180,13 @@ def _source(root: _Fields) -> Generated | FromSecret:
     secret = source.sub("secret", ("name",))
     if not secret.get("name"):
         raise SpecError(secret.at("name"), "is required: the Secret in the operator's namespace that holds the root")
-    return FromSecret(secret.matching("name", "", _SUBDOMAIN, 253, "my-root"))
+    name = secret.matching("name", "", _SUBDOMAIN, 253, "my-root")
+    if re.fullmatch(rf"{re.escape(meshca)}-root-\d+", name):
+        raise SpecError(secret.at("name"), f"{name!r} is a name of the operator's own; give the Secret another one")
+    return FromSecret(name)
 
 
-def _authority(fields: _Fields, duration: str, renew_before: str) -> AuthoritySpec:
+def _authority(fields: Fields, duration: str, renew_before: str) -> AuthoritySpec:
     return AuthoritySpec(
         key=_private_key(fields.sub("privateKey", ("algorithm", "size"))),
         duration=fields.duration("duration", duration),
@@ -261,7 +195,7 @@ def _authority(fields: _Fields, duration: str, renew_before: str) -> AuthoritySp
     )
 
 
-def _private_key(fields: _Fields) -> KeySpec:
+def _private_key(fields: Fields) -> KeySpec:
     algorithm = Algorithm(fields.one_of("algorithm", tuple(Algorithm), "ECDSA"))
     size = fields.typed("size", int, default=_DEFAULT_SIZE[algorithm])
     if algorithm is Algorithm.ECDSA and size not in (256, 384):
@@ -271,12 +205,12 @@ def _private_key(fields: _Fields) -> KeySpec:
     return KeySpec(algorithm, size)
 
 
-def _propagation_delay(rotation: _Fields) -> timedelta:
+def _propagation_delay(rotation: Fields) -> timedelta:
     rotation.one_of("approval", ("None",), "None", later=("EachPhase",))
     return rotation.duration("propagationDelay", "5m")
 
 
-def _config_map(name: str, trust_bundle: _Fields) -> str | None:
+def _config_map(name: str, trust_bundle: Fields) -> str | None:
     if trust_bundle.typed("additionalRoots", list, default=[]):
         raise SpecError(trust_bundle.at("additionalRoots"), "not supported yet; leave it empty")
     if trust_bundle.get("configMap") is None:
@@ -285,7 +219,7 @@ def _config_map(name: str, trust_bundle: _Fields) -> str | None:
     return config_map.matching("name", f"{name}-trust-bundle", _SUBDOMAIN, 253, "mesh-trust-bundle")
 
 
-def _targets(spec: _Fields) -> tuple[TargetSpec, ...]:
+def _targets(spec: Fields) -> tuple[TargetSpec, ...]:
     entries = spec.typed("targets", list, default=[{"name": "istio", "istio": {}}])
     if not 0 < len(entries) <= MOST_TARGETS:
         raise SpecError(spec.at("targets"), f"must have 1 to {MOST_TARGETS} entries")
@@ -295,7 +229,7 @@ def _targets(spec: _Fields) -> tuple[TargetSpec, ...]:
 
 
 def _target(entry: Any, path: str) -> TargetSpec:
-    fields = _Fields(entry, path, ("name", *_TARGETS))
+    fields = Fields(entry, path, ("name", *_TARGETS))
     if not fields.get("name"):
         raise SpecError(fields.at("name"), "is required: a name for this target, such as istio")
     fields.member(_TARGETS, ("istio",))

@@ -115,9 +115,13 @@ def _parse_block(block: pem_file.Block, position: int) -> Certificate:
     if block.label != "CERTIFICATE":
         raise PKIError(Reason.ROOT_UNREADABLE, f"PEM block {position} is a {block.label}, not a CERTIFICATE")
     try:
-        return describe(x509.load_der_x509_certificate(block.der()))
+        certificate = x509.load_der_x509_certificate(block.der())
+        facts = describe(certificate)
     except _MALFORMED:
         raise PKIError(Reason.ROOT_UNREADABLE, f"PEM block {position} is not a readable certificate") from None
+    if certificate.serial_number < 0:
+        raise PKIError(Reason.ROOT_UNREADABLE, f"{facts.subject} has a negative serial number; Go cannot read it")
+    return facts
 
 
 def load(certificate: Certificate) -> x509.Certificate:
@@ -257,7 +261,7 @@ def make_intermediate(  # noqa: PLR0913  # keyword-only: one per fact of the cer
     key_id = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
     subject = _name(organization, _intermediate_common_name(meshca, target, key_id.digest.hex()))
     # SPIFFE X509-SVID section 3.2: a signing certificate SHOULD be an SVID itself, and its ID MUST NOT have a path.
-    # Go, Envoy, OpenSSL (strict) and pyca all take it. A root is no SVID and gets none.
+    # Go, Envoy, OpenSSL (strict), Java and pyca all take it. A root is no SVID and gets none.
     spiffe_id = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")])
     certificate = _sign(
         _profile(private_key, subject, path_length=0)

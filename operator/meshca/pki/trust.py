@@ -207,6 +207,10 @@ def _verify_with_pyca(leaf: x509.Certificate, path: Path, now: datetime) -> None
 
 # Of the web's rules for CAs, which ask more than Go or BoringSSL, only basicConstraints: the library insists on them.
 # It still checks signatures, validity, CA:TRUE, pathLen, critical extensions and key sizes by itself.
-_CA_POLICY = verification.ExtensionPolicy.permit_all().require_present(
-    x509.BasicConstraints, verification.Criticality.AGNOSTIC, None
+_AGNOSTIC = verification.Criticality.AGNOSTIC
+_CA_POLICY = (
+    verification.ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, _AGNOSTIC, None)
+    .may_be_present(x509.CertificatePolicies, _AGNOSTIC, None)  # `permit_all` permits the ones it knows
+    .may_be_present(x509.CRLDistributionPoints, _AGNOSTIC, None)
 )
