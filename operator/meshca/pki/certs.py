@@ -135,7 +135,7 @@ def describe(certificate: x509.Certificate) -> Certificate:
         pem=certificate.public_bytes(serialization.Encoding.PEM),
         subject=printable(certificate.subject),
         issuer=printable(certificate.issuer),
-        authority_id=_authority_id(certificate),
+        authority_id=authority_id(certificate),
         issuer_id=issuer_id(certificate),
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         not_before=certificate.not_valid_before_utc,
@@ -157,7 +157,8 @@ def utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _authority_id(certificate: x509.Certificate) -> str:
+def authority_id(certificate: x509.Certificate) -> str:
+    """Read the subjectKeyIdentifier in hex, or compute it by RFC 5280 4.2.1.2 method 1 where there is none."""
     own = subject_key_id(certificate)
     return own or x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest.hex()
 

@@ -45,9 +45,10 @@ def prove(
     for path in paths:
         for certificate, clause in _faults(path, trust_domain, now):
             raise _not_proven(f"{certs.printable(certificate.subject)} {clause}")
-    leaf = _sign_leaf(signer, trust_domain, now)
-    if not certs.is_signed_by(leaf, chain[0]):
+    signing_key = keys.load(signer.key_pem, written_by_us=True)
+    if signing_key.public_key() != chain[0].public_key():
         raise _not_proven(f"the private key is not that of {signer.certificate.subject}")
+    leaf = _sign_leaf(chain[0], signing_key, trust_domain, now)
     for path in paths:
         _verify_with_pyca(leaf, path, now)
 
@@ -142,35 +143,30 @@ def _unsigned(certificate: x509.Certificate, issuer: x509.Certificate) -> str:
     return f"does not carry a signature of {certs.printable(issuer.subject)}"
 
 
-def _sign_leaf(signer: KeyPair, trust_domain: str, now: datetime) -> x509.Certificate:
+def _sign_leaf(
+    signer: x509.Certificate, signing_key: keys.PrivateKey, trust_domain: str, now: datetime
+) -> x509.Certificate:
     """Sign as istiod does (istio security/pkg/pki/util/generate_cert.go): no subject, a critical SPIFFE ID.
 
     A new P-256 key each time: at 0.01 ms there is nothing to save, and no key to keep.
     """
-    names = [
-        x509.UniformResourceIdentifier(f"spiffe://{trust_domain}/ns/default/sa/default"),
-        x509.DNSName(ISTIOD_NAME),
-    ]
-    signing_key = keys.load(signer.key_pem, written_by_us=True)
+    spiffe_id = x509.UniformResourceIdentifier(f"spiffe://{trust_domain}/ns/default/sa/default")
+    signer_id = bytes.fromhex(certs.authority_id(signer))
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
-        .issuer_name(certs.load(signer.certificate).subject)
+        .issuer_name(signer.subject)
         .public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(max(signer.certificate.not_before, now - timedelta(minutes=2)))
-        .not_valid_after(min(signer.certificate.not_after, now + timedelta(hours=1)))
+        .not_valid_before(max(signer.not_valid_before_utc, now - timedelta(minutes=2)))
+        .not_valid_after(min(signer.not_valid_after_utc, now + timedelta(hours=1)))
         .add_extension(_LEAF_KEY_USAGE, critical=True)
         .add_extension(_LEAF_PURPOSES, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_authority_key_id(signer), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier(signer_id, None, None), critical=False)
+        .add_extension(x509.SubjectAlternativeName([spiffe_id, x509.DNSName(ISTIOD_NAME)]), critical=True)
         .sign(signing_key, keys.signature_hash(signing_key))
     )
-
-
-def _authority_key_id(signer: KeyPair) -> x509.AuthorityKeyIdentifier:
-    return x509.AuthorityKeyIdentifier(bytes.fromhex(signer.certificate.authority_id), None, None)
 
 
 _LEAF_PURPOSES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
@@ -188,19 +184,22 @@ _LEAF_KEY_USAGE = x509.KeyUsage(
 
 
 def _verify_with_pyca(leaf: x509.Certificate, path: Path, now: datetime) -> None:
-    """Have the second opinion, as a server sees a client and as a client sees istiod."""
+    """Have the second opinion, as a server sees a client.
+
+    What a client sees of a server differs by the DNS name and the purpose, both of our own making; the names and
+    purposes that CAs allow are judged by `requirements`.
+    """
     if any(requirements.constrains_peer_names(certificate) for certificate in path):
-        return  # pyca refuses all URI constraints, and DNS ones that begin with a dot; `requirements` has judged them
-    builder = (
+        return  # pyca refuses all URI constraints, and DNS ones that begin with a dot
+    verifier = (
         verification.PolicyBuilder()
         .store(verification.Store([path[-1]]))
         .time(now)
         .extension_policies(ca_policy=_CA_POLICY, ee_policy=verification.ExtensionPolicy.webpki_defaults_ee())
+        .build_client_verifier()
     )
-    between = list(path[:-1])
     try:
-        builder.build_client_verifier().verify(leaf, between)
-        builder.build_server_verifier(x509.DNSName(ISTIOD_NAME)).verify(leaf, between)
+        verifier.verify(leaf, list(path[:-1]))
     except verification.VerificationError as error:
         raise _not_proven(f"a leaf of {certs.printable(path[0].subject)} does not validate: {error}") from error
 

@@ -1,0 +1,472 @@
+"""The law of rotation as a table: one situation a row, and the one step that follows, or none."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from meshca.core.model import (
+    Absent,
+    Action,
+    Blocked,
+    CreateRoot,
+    DestroyRoot,
+    MarkRoot,
+    Observed,
+    OwnRoot,
+    WriteCacerts,
+    WriteConfigMap,
+)
+from meshca.core.rotation import needs_reloads, plan
+from meshca.core.situation import phase, situate
+from meshca.core.spec import MeshCASpec
+from meshca.errors import PKIError
+from meshca.names import Phase, Reason
+from meshca.pki.keys import Algorithm, KeySpec
+from tests.core.situations import (
+    ACTIVE,
+    IGNORES,
+    LONG_AGO,
+    NOW,
+    PREPARED,
+    SOLE,
+    D,
+    T,
+    lost,
+    observed,
+    published,
+    root,
+    several,
+    spec,
+)
+
+DEFAULTS = spec()
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+FOREIGN = Blocked(Reason.FOREIGN_SECRET, "not ours")
+DONE = NOW - T - D - 2 * SECOND
+"""A change so long ago that every wait after it is over."""
+GIVEN = {"source": {"secret": {"name": "mine"}}}
+RENEW = WriteCacerts("istio", 1, (1,), issue=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is observed, and what must follow.
+
+    Attributes:
+        action: the step's, or None when no step is due.
+        phase: what the MeshCA shows.
+        stalled: the reasons why it waits for a person.
+    """
+
+    observed: Observed
+    action: Action | None
+    phase: Phase = Phase.STEADY
+    spec: MeshCASpec = DEFAULTS
+    stalled: tuple[Reason, ...] = ()
+
+
+A, B = root(1, SOLE), root(2, SOLE)
+OLD = root(1, SOLE, made=NOW - timedelta(days=9 * 365))
+DEAD = root(1, SOLE, made=NOW - timedelta(days=3651), ends=NOW - DAY)
+
+BIRTH = {
+    "nothing exists: the first root is made, and is the only one": Row(
+        observed([], Absent()), CreateRoot(1, SOLE), Phase.PENDING
+    ),
+    "a root exists: the target gets its Secret": Row(
+        observed([A], Absent()), WriteCacerts("istio", 1, (1,), issue=True), Phase.PENDING
+    ),
+    "all is well: nothing": Row(observed([A], published(A, 1)), None),
+    "the only target is foreign: no key is made for it": Row(
+        observed([], FOREIGN), None, Phase.PENDING, stalled=(Reason.FOREIGN_SECRET,)
+    ),
+    "one of two targets is foreign: the other is served": Row(
+        observed([A], FOREIGN, Absent()),
+        WriteCacerts("t1", 1, (1,), issue=True),
+        Phase.PENDING,
+        several(2),
+        (Reason.FOREIGN_SECRET,),
+    ),
+    "a given root is imported": Row(
+        observed([], Absent(), given=A.certificate), CreateRoot(1, SOLE, given=True), Phase.PENDING, spec(root=GIVEN)
+    ),
+    "a given root that is no good is told, and nothing is made": Row(
+        observed([], Absent(), given=PKIError(Reason.ROOT_EXPIRED, "expired")),
+        None,
+        Phase.PENDING,
+        spec(root=GIVEN),
+        (Reason.ROOT_EXPIRED,),
+    ),
+    "a ConfigMap is wanted: the bundle is published": Row(
+        observed([A], published(A, 1)),
+        WriteConfigMap("mesh-trust-bundle", (1,)),
+        spec=spec(trustBundle={"configMap": {}}),
+    ),
+    "a ConfigMap is right: nothing": Row(
+        observed([A], published(A, 1), config_map=(1,)), None, spec=spec(trustBundle={"configMap": {}})
+    ),
+}
+
+INTERMEDIATES = {
+    "an intermediate 30 days before its end is renewed": Row(
+        observed([A], published(A, 1, ends=NOW + 30 * DAY)), RENEW
+    ),
+    "an intermediate a second earlier is not": Row(observed([A], published(A, 1, ends=NOW + 30 * DAY + SECOND)), None),
+    "an intermediate that is not loaded yet is not renewed over": Row(
+        observed([A], published(A, 1, ends=NOW + 30 * DAY, written_at=NOW - D)), None
+    ),
+    "an expired intermediate is renewed at once": Row(
+        observed([A], published(A, 1, ends=NOW - SECOND, written_at=NOW - SECOND)), RENEW
+    ),
+    "renewBefore shorter than a leaf's life: renewed while leaves can still end first": Row(
+        observed([A], published(A, 1, ends=NOW + T + D + SECOND)),
+        RENEW,
+        spec=spec(intermediate={"renewBefore": "1h"}),
+    ),
+    "an intermediate as long as its root cannot gain by renewal": Row(
+        observed([OLD], published(OLD, 1, ends=OLD.certificate.not_after), reload=IGNORES),
+        None,
+        stalled=(Reason.MULTI_ROOT_DISABLED,),
+    ),
+    "another key type is wanted: a new intermediate": Row(
+        observed([A], published(A, 1)), RENEW, spec=spec(intermediate={"privateKey": {"algorithm": "RSA"}})
+    ),
+    "issuedAfter is later than the intermediate: a new one": Row(
+        observed([A], published(A, 1)), RENEW, spec=spec(intermediate={"issuedAfter": "2026-01-01T12:00:00Z"})
+    ),
+    "issuedAfter is earlier: nothing": Row(
+        observed([A], published(A, 1)), None, spec=spec(intermediate={"issuedAfter": "2025-06-01T12:00:00Z"})
+    ),
+    "issuedAfter is in the future: nothing yet": Row(
+        observed([A], published(A, 1)), None, spec=spec(intermediate={"issuedAfter": "2026-01-01T12:00:01Z"})
+    ),
+    "an intermediate is renewed in the middle of Trust": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, bundle_since=NOW - D, ends=NOW + DAY)),
+        WriteCacerts("istio", 1, (2, 1), issue=True),
+        Phase.TRUST,
+    ),
+    "an intermediate that is about to be switched is not renewed first": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, bundle_since=DONE, written_at=NOW - D, ends=NOW + DAY)),
+        None,
+        Phase.TRUST,
+    ),
+}
+
+ROTATION = {
+    "a root two years before its end: the next one is prepared": Row(
+        observed([OLD], published(OLD, 1)), CreateRoot(2, PREPARED)
+    ),
+    "a root a second earlier: nothing": Row(
+        observed([root(1, SOLE, ends=NOW + timedelta(hours=17520) + SECOND)], published(A, 1)), None
+    ),
+    "renewBefore shorter than a rotation: it starts while it can still end": Row(
+        observed([root(1, SOLE, ends=NOW + 2 * T + 4 * D)], published(A, 1)),
+        CreateRoot(2, PREPARED),
+        spec=spec(root={"renewBefore": "1h"}),
+    ),
+    "issuedAfter is later than the root: the next one": Row(
+        observed([A], published(A, 1)), CreateRoot(2, PREPARED), spec=spec(root={"issuedAfter": "2026-01-01T12:00:00Z"})
+    ),
+    "issuedAfter is before the root: nothing": Row(
+        observed([A], published(A, 1)), None, spec=spec(root={"issuedAfter": "2025-01-01T00:00:00Z"})
+    ),
+    "issuedAfter is in the future: nothing yet": Row(
+        observed([A], published(A, 1)), None, spec=spec(root={"issuedAfter": "2026-01-01T12:00:01Z"})
+    ),
+    "another key type is wanted: the next root": Row(
+        observed([A], published(A, 1)),
+        CreateRoot(2, PREPARED),
+        spec=spec(root={"privateKey": {"algorithm": "ECDSA", "size": 384}}),
+    ),
+    "the last change is not loaded: no rotation yet": Row(observed([OLD], published(OLD, 1, written_at=NOW - D)), None),
+    "istiod would ignore it: held before the first write": Row(
+        observed([OLD], published(OLD, 1), reload=IGNORES), None, stalled=(Reason.MULTI_ROOT_DISABLED,)
+    ),
+    "istiod would ignore it, but its owner says it is live": Row(
+        observed([OLD], published(OLD, 1), reload=IGNORES),
+        CreateRoot(2, PREPARED),
+        spec=spec(targets=[{"name": "istio", "istio": {"rootReload": "Live"}}]),
+    ),
+    "a CRL is there: held": Row(observed([OLD], published(OLD, 1, has_crl=True)), None, stalled=(Reason.CRL_PRESENT,)),
+    "one target is foreign: no rotation without it": Row(
+        observed([OLD], published(OLD, 1), FOREIGN),
+        None,
+        spec=several(2),
+        stalled=(Reason.FOREIGN_SECRET,),
+    ),
+    "Prepare: the new root joins the bundle, the old one goes on signing": Row(
+        observed([A, root(2, PREPARED)], published(A, 1)),
+        WriteCacerts("istio", 1, (2, 1), issue=False),
+        Phase.PREPARE,
+    ),
+    "Trust: every target in turn": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW), published(A, 1)),
+        WriteCacerts("t1", 1, (2, 1), issue=False),
+        Phase.PREPARE,
+        several(2),
+    ),
+    "Trust lasts for D + T": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW - T - D)), None, Phase.TRUST
+    ),
+    "Trust ends after D + T": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW - T - D - SECOND)),
+        MarkRoot(2, ACTIVE),
+        Phase.TRUST,
+    ),
+    "Trust ends only when it has for every target": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE), published(A, 2, 1, since=NOW - T)),
+        None,
+        Phase.TRUST,
+        several(2),
+    ),
+    "Trust does not end without a target that is not ours any more": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE), FOREIGN),
+        None,
+        Phase.TRUST,
+        several(2),
+        (Reason.FOREIGN_SECRET,),
+    ),
+    "Trust does not end when istiod has stopped loading roots": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE), reload=IGNORES),
+        None,
+        Phase.TRUST,
+        stalled=(Reason.MULTI_ROOT_DISABLED,),
+    ),
+    "Switch: the new root signs, the bundle stays": Row(
+        observed([A, root(2, ACTIVE)], published(A, 2, 1, since=DONE)),
+        WriteCacerts("istio", 2, (2, 1), issue=True),
+        Phase.SWITCH,
+    ),
+    "Switch: a label alone does not shorten a target's own wait": Row(
+        observed([A, root(2, ACTIVE)], published(A, 2, 1, since=NOW - T)), None, Phase.SWITCH
+    ),
+    "Drain lasts for D + T": Row(
+        observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=NOW - T - D)), None, Phase.DRAIN
+    ),
+    "Drain ends after D + T": Row(
+        observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=DONE)), MarkRoot(2, SOLE), Phase.DRAIN
+    ),
+    "Drain ends only when it has for every target": Row(
+        observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=DONE), published(root(2), 2, 1, since=NOW - T)),
+        None,
+        Phase.DRAIN,
+        several(2),
+    ),
+    "Retire: the old root leaves the bundle, the signer stays": Row(
+        observed([A, B], published(B, 2, 1, since=DONE)),
+        WriteCacerts("istio", 2, (2,), issue=False),
+        Phase.RETIRE,
+    ),
+    "Retire: a label alone does not drop a root that leaves may still need": Row(
+        observed([A, B], published(B, 2, 1, since=NOW - T)), None, Phase.RETIRE
+    ),
+    "Retire lasts until the smaller bundle is loaded": Row(
+        observed([A, B], published(B, 2, since=NOW - D)), None, Phase.RETIRE
+    ),
+    "Retire ends with the old key": Row(
+        observed([A, B], published(B, 2, since=NOW - D - SECOND)), DestroyRoot(1), Phase.RETIRE
+    ),
+    "the old key lives as long as one target trusts its root": Row(
+        observed([A, B], published(B, 2, since=DONE), published(B, 2, 1, since=NOW)), None, Phase.RETIRE, several(2)
+    ),
+    "asked for a third root in the middle: the rotation under way ends first": Row(
+        observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=NOW)),
+        None,
+        Phase.DRAIN,
+        spec(root={"issuedAfter": "2026-01-01T12:00:00Z"}),
+    ),
+}
+
+REPAIR = {
+    "a deleted Secret in Trust comes back under the old root, with both trusted": Row(
+        observed([A, root(2, PREPARED)], Absent(was_published=True)),
+        WriteCacerts("istio", 1, (2, 1), issue=True),
+        Phase.PENDING,
+    ),
+    "a deleted Secret in Drain comes back under the new root, with both trusted": Row(
+        observed([A, root(2, ACTIVE)], Absent()), WriteCacerts("istio", 2, (2, 1), issue=True), Phase.PENDING
+    ),
+    "a deleted Secret in Retire comes back without the old root": Row(
+        observed([A, B], Absent()), WriteCacerts("istio", 2, (2,), issue=True), Phase.PENDING
+    ),
+    "an edited file is put back, the intermediate kept": Row(
+        observed([A], published(A, 1, intact=False)), WriteCacerts("istio", 1, (1,), issue=False)
+    ),
+    "an edited file is put back while a wait goes on": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW, intact=False)),
+        WriteCacerts("istio", 1, (2, 1), issue=False),
+        Phase.TRUST,
+    ),
+    "a damaged key needs a new intermediate": Row(
+        observed([A], published(None, 1)), WriteCacerts("istio", 1, (1,), issue=True)
+    ),
+    "a bundle that lost its root gets it back": Row(
+        observed([A], published(A, intact=False)), WriteCacerts("istio", 1, (1,), issue=False)
+    ),
+    "a bundle that lost the old root in Drain gets it back": Row(
+        observed([A, root(2, ACTIVE)], published(root(2), 2, intact=False)),
+        WriteCacerts("istio", 2, (2, 1), issue=False),
+        Phase.DRAIN,
+    ),
+    "a Secret from a backup before the last rotation is led through it, not jumped": Row(
+        observed([lost(1), B], published(lost(1), 1)), WriteCacerts("istio", 1, (2, 1), issue=False)
+    ),
+    "and waits like any other": Row(
+        observed([lost(1), B], published(lost(1), 2, 1, since=NOW - T)), None, Phase.RETIRE
+    ),
+    "deletionPolicy Delete ties the roots": Row(
+        observed([A], published(A, 1)), OwnRoot(1, owned=True), spec=spec(deletionPolicy="Delete")
+    ),
+    "deletionPolicy Delete ties the targets": Row(
+        observed([replace(A, owned=True)], published(A, 1)),
+        WriteCacerts("istio", 1, (1,), issue=False),
+        spec=spec(deletionPolicy="Delete"),
+    ),
+    "deletionPolicy Retain unties them again": Row(
+        observed([replace(A, owned=True)], published(A, 1, owned=True)), OwnRoot(1, owned=False)
+    ),
+    "a lost label in Trust is read from who signs": Row(
+        observed([A, root(2)], published(A, 2, 1, since=NOW - T)), None, Phase.TRUST
+    ),
+    "a lost label in Drain is read from who signs": Row(
+        observed([A, root(2)], published(root(2), 2, 1, since=NOW - T)), None, Phase.DRAIN
+    ),
+    "a lost label in peace changes nothing": Row(observed([root(1)], published(root(1), 1)), None),
+}
+
+LOSS = {
+    "the root's Secret is lost: serve on, and lead the mesh to a new root": Row(
+        observed([lost(1)], published(lost(1), 1)), CreateRoot(2, PREPARED)
+    ),
+    "its intermediate cannot be renewed any more": Row(
+        observed([lost(1), root(2, PREPARED)], published(lost(1), 2, 1, since=NOW - D, ends=NOW + DAY)),
+        None,
+        Phase.TRUST,
+        stalled=(Reason.ROOT_KEY_LOST,),
+    ),
+    "the new root of a rotation is lost before it signed: it leaves again": Row(
+        observed([A, lost(2)], published(A, 2, 1, since=NOW - T, signer_since=LONG_AGO)),
+        WriteCacerts("istio", 1, (1,), issue=False),
+        Phase.RETIRE,
+    ),
+    "the new root of a rotation is lost while it signs: a third one is prepared": Row(
+        observed([A, lost(2)], published(lost(2), 2, 1)), CreateRoot(3, PREPARED)
+    ),
+    "and joins both": Row(
+        observed([A, lost(2), root(3, PREPARED)], published(lost(2), 2, 1)),
+        WriteCacerts("istio", 2, (3, 2, 1), issue=False),
+        Phase.PREPARE,
+    ),
+    "every key is lost and the intermediate too: a new root at once, the old one trusted on": Row(
+        observed([lost(1)], published(None, 1)), CreateRoot(2, ACTIVE), Phase.PENDING
+    ),
+    "a lost root cannot serve a target that is not there": Row(
+        observed([lost(1)], published(lost(1), 1), Absent()),
+        CreateRoot(2, PREPARED),
+        spec=several(2),
+        stalled=(Reason.ROOT_KEY_LOST,),
+    ),
+}
+
+EXPIRY = {
+    "an expired root: the next one": Row(observed([DEAD], published(DEAD, 1)), CreateRoot(2, PREPARED)),
+    "nothing under an expired root is valid: Trust need not wait": Row(
+        observed([DEAD, root(2, PREPARED)], published(DEAD, 2, 1, since=NOW)), MarkRoot(2, ACTIVE), Phase.TRUST
+    ),
+    "nor need the switch": Row(
+        observed([DEAD, root(2, ACTIVE)], published(DEAD, 2, 1, since=NOW)),
+        WriteCacerts("istio", 2, (2, 1), issue=True),
+        Phase.SWITCH,
+    ),
+}
+
+IMPORT = {
+    "the given root is the one in use: nothing": Row(
+        observed([replace(A, given=True)], published(A, 1), given=A.certificate), None, spec=spec(root=GIVEN)
+    ),
+    "another root was put into the Secret: it is imported as the next": Row(
+        observed([replace(A, given=True)], published(A, 1), given=root(2).certificate),
+        CreateRoot(2, PREPARED, given=True),
+        spec=spec(root=GIVEN),
+    ),
+    "the Secret was spoilt: the root in use serves on": Row(
+        observed([replace(A, given=True)], published(A, 1), given=PKIError(Reason.ROOT_KEY_MISMATCH, "mismatch")),
+        None,
+        spec=spec(root=GIVEN),
+        stalled=(Reason.ROOT_KEY_MISMATCH,),
+    ),
+    "a given root is due: its owner is asked for the next": Row(
+        observed([replace(OLD, given=True)], published(OLD, 1), given=OLD.certificate),
+        None,
+        spec=spec(root=GIVEN),
+        stalled=(Reason.WAITING_FOR_ROOT,),
+    ),
+    "from given to generated: the next root is generated": Row(
+        observed([replace(A, given=True)], published(A, 1)), CreateRoot(2, PREPARED)
+    ),
+    "a copy of the same key and name is no reason to sign again": Row(
+        observed(
+            [replace(A, given=True), root(2, PREPARED, name="root 1", made=NOW, given=True)],
+            published(A, 2, 1, since=NOW - D),
+            given=root(2, name="root 1", made=NOW).certificate,
+        ),
+        None,
+        Phase.TRUST,
+        spec(root=GIVEN),
+    ),
+    "the given root's key type is its maker's business": Row(
+        observed(
+            [root(1, SOLE, given=True, key=KeySpec(Algorithm.RSA, 4096))],
+            published(A, 1),
+            given=root(1, key=KeySpec(Algorithm.RSA, 4096)).certificate,
+        ),
+        None,
+        spec=spec(root=GIVEN),
+    ),
+}
+
+TABLE = BIRTH | INTERMEDIATES | ROTATION | REPAIR | LOSS | EXPIRY | IMPORT
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
+def test_one_situation_has_one_next_step(row: Row) -> None:
+    decided = plan(row.spec, row.observed, NOW)
+    assert (decided.step.action if decided.step else None) == row.action
+    stalled = {hold.reason for hold in decided.holds if hold.stalled}
+    assert stalled == set(row.stalled)
+    assert phase(situate(row.spec, row.observed, NOW)) == row.phase
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
+def test_where_nothing_is_due_and_nobody_is_asked_something_has_a_date(row: Row) -> None:
+    decided = plan(row.spec, row.observed, NOW)
+    if decided.step is None and not row.stalled:
+        assert any(hold.until is not None and hold.until > NOW for hold in decided.holds)
+
+
+def test_a_held_rotation_says_what_to_set_and_by_when() -> None:
+    ends = NOW + timedelta(days=100)
+    old = root(1, SOLE, ends=ends)
+    (hold,) = [
+        each for each in plan(spec(), observed([old], published(old, 1), reload=IGNORES), NOW).holds if each.stalled
+    ]
+    assert hold.message == (
+        "the rotation is held (root 1 ends at 2026-04-11T12:00:00Z): istiod would ignore the new root;"
+        " do it by 2026-04-09T11:39:56Z: a rotation takes 48h20m, and root 1 ends at 2026-04-11T12:00:00Z"
+    )
+
+
+def test_istiods_are_asked_only_when_it_matters() -> None:
+    assert not needs_reloads(situate(spec(), observed([A], published(A, 1)), NOW))
+    assert not needs_reloads(situate(spec(), observed([], Absent()), NOW))
+    assert needs_reloads(situate(spec(), observed([OLD], published(OLD, 1)), NOW))
+    assert needs_reloads(situate(spec(), observed([A, root(2, PREPARED)], published(A, 2, 1)), NOW))
+
+
+def test_unknown_evidence_holds_a_rotation() -> None:
+    unknown = replace(observed([OLD], published(OLD, 1)), reloads={})
+    decided = plan(spec(), unknown, NOW)
+    assert decided.step is None
+    assert Reason.ISTIOD_UNKNOWN in {hold.reason for hold in decided.holds}

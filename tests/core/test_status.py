@@ -1,0 +1,180 @@
+"""The report: what people read, and that it changes only when something did."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from meshca.core.model import Absent, Blocked, Observed, Step, WriteCacerts
+from meshca.core.rotation import plan
+from meshca.core.situation import situate
+from meshca.core.spec import MeshCASpec
+from meshca.core.status import Trouble, build_status, invalid_status, next_wake, reported_targets, warnings
+from meshca.names import Reason
+from tests.core.situations import (
+    ACTIVE,
+    IGNORES,
+    NOW,
+    PREPARED,
+    SOLE,
+    D,
+    T,
+    lost,
+    observed,
+    published,
+    root,
+    several,
+    spec,
+)
+
+A = root(1, SOLE)
+OLD = root(1, SOLE, made=NOW - timedelta(days=9 * 365))
+DAY = timedelta(days=1)
+
+
+def report(
+    seen: Observed, wanted: MeshCASpec | None = None, before: dict[str, Any] | None = None, **parts: Any
+) -> dict[str, Any]:
+    """Return the status of a MeshCA."""
+    now = parts.get("now", NOW)
+    wanted = wanted or spec()
+    situation = situate(wanted, seen, now)
+    return build_status(
+        situation, plan(wanted, seen, now), parts.get("done", ()), before or {}, 7, parts.get("trouble")
+    )
+
+
+def conditions(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return each condition's status and reason."""
+    return {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
+
+
+READY = ("True", "Issued")
+TABLE: dict[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
+    "all is well": (report(observed([A], published(A, 1))), {"Ready": READY}),
+    "in the middle of a rotation the mesh is served": (
+        report(observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW))),
+        {"Ready": READY},
+    ),
+    "a rotation is held: served, and waiting for a person": (
+        report(observed([OLD], published(OLD, 1), reload=IGNORES)),
+        {"Ready": READY, "Stalled": ("True", "MultiRootDisabled")},
+    ),
+    "a foreign Secret": (
+        report(observed([A], Blocked(Reason.FOREIGN_SECRET, "not ours"))),
+        {"Ready": ("False", "ForeignSecret"), "Stalled": ("True", "ForeignSecret")},
+    ),
+    "a target that failed for now": (
+        report(
+            observed([A], Blocked(Reason.API_ERROR, "no answer", is_transient=True)),
+            trouble=Trouble(Reason.API_ERROR, "no answer"),
+        ),
+        {"Ready": ("False", "APIError"), "Reconciling": ("True", "APIError")},
+    ),
+    "nothing issued yet": (report(observed([A], Absent())), {"Ready": ("False", "Pending")}),
+    "suspended before anything was issued": (
+        report(observed([], Absent()), spec(suspend=True)),
+        {"Ready": ("False", "Suspended")},
+    ),
+    "suspended later on": (report(observed([A], published(A, 1)), spec(suspend=True)), {"Ready": READY}),
+    "an expired intermediate": (
+        report(observed([A], published(A, 1, ends=NOW - DAY))),
+        {"Ready": ("False", "Expired")},
+    ),
+    "an expired root": (
+        report(observed([root(1, SOLE, ends=NOW - DAY)], published(A, 1))),
+        {"Ready": ("False", "Expired")},
+    ),
+    "a lost root key: served as long as it lasts": (
+        report(observed([lost(1), root(2, PREPARED)], published(lost(1), 2, 1, since=NOW - D, ends=NOW + DAY))),
+        {"Ready": READY, "Stalled": ("True", "RootKeyLost")},
+    ),
+    "an invalid spec": (
+        invalid_status("spec.root: nonsense", {}, 7, NOW),
+        {"Ready": ("False", "InvalidSpec"), "Stalled": ("True", "InvalidSpec")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "expected"), TABLE.values(), ids=TABLE.keys())
+def test_conditions(status: dict[str, Any], expected: dict[str, tuple[str, str]]) -> None:
+    assert conditions(status) == expected
+    assert all(each["observedGeneration"] == 7 for each in status["conditions"])
+    assert all(each["message"] and "\n" not in each["message"] for each in status["conditions"])
+
+
+def test_the_whole_of_a_rotation_is_told() -> None:
+    drain = report(observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=NOW - T)))
+    assert drain["phase"] == "Drain"
+    assert drain["rotation"] == {
+        "phase": "Drain",
+        "fromRevision": 1,
+        "toRevision": 2,
+        "since": "2026-01-01T12:00:00Z",
+        "until": "2026-01-01T12:05:01Z",
+        "message": "waits until no workload certificate under root 1 is valid",
+    }
+    assert [(each["revision"], each["state"]) for each in drain["roots"]] == [(1, "retiring"), (2, "active")]
+    assert drain["targets"][0]["rootRevision"] == 2
+    assert drain["targets"][0]["trustedRevisions"] == [2, 1]
+    assert (drain["nextAction"], drain["nextActionTime"]) == (drain["rotation"]["message"], drain["rotation"]["until"])
+
+
+def test_the_passing_of_time_alone_changes_nothing() -> None:
+    for seen in (
+        observed([A], published(A, 1)),
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW)),
+        observed([OLD], published(OLD, 1), reload=IGNORES),
+    ):
+        before = report(seen)
+        assert report(seen, before=before, now=NOW + timedelta(hours=1)) == before
+
+
+def test_a_condition_keeps_its_time_until_its_status_flips() -> None:
+    good = report(observed([A], published(A, 1)))
+    later = NOW + DAY
+    expired = report(observed([A], published(A, 1, ends=NOW)), before=good, now=later)
+    assert good["conditions"][0]["lastTransitionTime"] == "2026-01-01T12:00:00Z"
+    assert expired["conditions"][0]["lastTransitionTime"] == "2026-01-02T12:00:00Z"
+
+
+def test_the_history_keeps_the_last_twenty_steps() -> None:
+    step = Step(WriteCacerts("istio", 1, (1,), issue=True), Reason.INTERMEDIATE_RENEWED, "renewed")
+    status: dict[str, Any] = {}
+    for number in range(25):
+        status = report(observed([A], published(A, 1)), before=status, done=[replace(step, message=f"step {number}")])
+    assert [each["message"] for each in status["history"]] == [f"step {number}" for number in range(5, 25)]
+    assert status["history"][-1]["time"] == "2026-01-01T12:00:00Z"
+
+
+def test_an_invalid_spec_keeps_the_rest_of_the_report() -> None:
+    good = report(observed([A], published(A, 1)))
+    bad = invalid_status("spec.root: nonsense", good, 8, NOW)
+    assert bad["roots"] == good["roots"]
+    assert bad["observedGeneration"] == 8
+
+
+def test_the_soonest_end_of_several_targets_is_shown() -> None:
+    status = report(
+        observed([A], published(A, 1, ends=NOW + 90 * DAY), published(A, 1, ends=NOW + 80 * DAY)), several(2)
+    )
+    assert status["intermediateNotAfter"] == "2026-03-22T12:00:00Z"
+    assert status["rootNotAfter"] == "2035-09-21T12:00:00Z"
+
+
+def test_a_report_tells_which_targets_it_had() -> None:
+    status = report(observed([A], published(A, 1), Absent()), several(2))
+    assert reported_targets(status) == {"t0"}
+
+
+def test_the_next_wake_is_the_first_date_that_is_still_to_come() -> None:
+    seen = observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW))
+    assert next_wake(plan(spec(), seen, NOW), NOW) == NOW + T + D + timedelta(seconds=1)
+
+
+def test_unwise_durations_are_told() -> None:
+    assert warnings(spec()) == []
+    short = spec(intermediate={"renewBefore": "1h"}, root={"renewBefore": "24h"})
+    assert [each.split()[0] for each in warnings(short)] == ["spec.intermediate.renewBefore", "spec.root.renewBefore"]
+    assert report(observed([A], published(A, 1)), short)["warnings"] == warnings(short)
