@@ -165,7 +165,6 @@ class Writer:
                 meshca=spec.name,
                 target=action.target,
                 organization=spec.root.organization,
-                trust_domain=spec.trust_domain,
                 key=spec.intermediate.key,
                 now=self.now,
                 duration=spec.intermediate.duration,

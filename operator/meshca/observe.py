@@ -4,14 +4,14 @@ Reads only, live and not from a cache: what is decided on it may sign.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from meshca import objects
 from meshca.core import istiod
-from meshca.core.model import Absent, Blocked, Observed, Reload, TargetState
+from meshca.core.model import Absent, Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import FromSecret, MeshCASpec, RootReload, TargetSpec
 from meshca.errors import PKIError, StoreError
 from meshca.names import LABEL_MESHCA, TLS_CERT, TLS_KEY, Reason
@@ -21,6 +21,7 @@ from meshca.pki.root import check_root
 from meshca.store import Store
 
 Json = dict[str, Any]
+Given = KeyPair | PKIError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,16 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     Raises:
         StoreError: the API server failed.
     """
-    roots, targets, given, config_map = await asyncio.gather(
+    roots, targets, source, config_map = await asyncio.gather(
         store.list_secrets(namespace, f"{LABEL_MESHCA}={owner.name}"),
         asyncio.gather(*(_target(store, target) for target in spec.targets)),
-        _given(store, namespace, spec, now),
+        _source(store, namespace, spec),
         _config_map(store, namespace, spec),
     )
     secrets = dict(zip((target.name for target in spec.targets), targets, strict=True))
-    snapshot = _assemble(owner, spec, now, roots, secrets, given, config_map)
+    held = {root.revision: (root, each) for each in roots if (root := objects.read_root(owner, each))}
+    given = _given(source, namespace, spec, now, [secret for _, secret in held.values()])
+    snapshot = _assemble(owner, spec, now, held, secrets, given, config_map)
     return _explain_absent(snapshot, spec, claimed, reported)
 
 
@@ -102,12 +105,11 @@ def _assemble(  # noqa: PLR0913, PLR0917  # one argument per kind of object that
     owner: Owner,
     spec: MeshCASpec,
     now: datetime,
-    root_secrets: list[Json],
+    held: Mapping[int, tuple[Root, Json]],
     target_secrets: dict[str, Json | Blocked | None],
-    given: KeyPair | PKIError | None,
+    given: Given,
     config_map: Json | None,
 ) -> Snapshot:
-    held = {root.revision: (root, each) for each in root_secrets if (root := objects.read_root(owner, each))}
     roots = [root for root, _ in held.values()]
     for secret in target_secrets.values():
         if isinstance(secret, dict):
@@ -158,12 +160,17 @@ async def _target(store: Store, target: TargetSpec) -> Json | Blocked | None:
         return Blocked(Reason.FORBIDDEN, message)
 
 
-async def _given(store: Store, namespace: str, spec: MeshCASpec, now: datetime) -> KeyPair | PKIError | None:
+async def _source(store: Store, namespace: str, spec: MeshCASpec) -> Json | None:
+    source = spec.root.source
+    return await store.get_secret(namespace, source.name) if isinstance(source, FromSecret) else None
+
+
+def _given(secret: Json | None, namespace: str, spec: MeshCASpec, now: datetime, held: Sequence[Json]) -> Given:
+    """Check the root that was put into `spec.root.source.secret`, unless it has been imported already."""
     source = spec.root.source
     if not isinstance(source, FromSecret):
         return None
     where = f"Secret {namespace}/{source.name}"
-    secret = await store.get_secret(namespace, source.name)
     if secret is None:
         message = (
             f"{where} does not exist; create it: kubectl -n {namespace} create secret tls {source.name}"
@@ -171,6 +178,9 @@ async def _given(store: Store, namespace: str, spec: MeshCASpec, now: datetime) 
         )
         return PKIError(Reason.ROOT_SECRET_NOT_FOUND, message)
     data = objects.data_of(secret)
+    for pair in map(objects.root_pair, held):
+        if pair.certificate.pem == data.get(TLS_CERT):
+            return pair  # checked when it was imported; an RSA-4096 key would hold up the process for 180 ms again
     try:
         return check_root(data.get(TLS_CERT), data.get(TLS_KEY), now=now, where=where)
     except PKIError as error:

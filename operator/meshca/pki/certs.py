@@ -1,7 +1,7 @@
 """Certificates: reading them, and issuing roots and intermediates by one profile.
 
 The profile is RFC 5280's for CAs with what SPIFFE's X509-SVID asks of signing certificates, cut down to what Go
-(istiod, ztunnel's callers), BoringSSL (Envoy), OpenSSL with `-x509_strict`, Java and GnuTLS all accept:
+(istiod), BoringSSL (Envoy), OpenSSL with `-x509_strict` and Java all accept:
 
 - v3; a serial of 159 random bits; SHA-256, or SHA-384 under a P-384 key.
 - basicConstraints critical: a root CA:TRUE, an intermediate CA:TRUE with pathLen 0.
@@ -245,7 +245,6 @@ def make_intermediate(  # noqa: PLR0913  # keyword-only: one per fact of the cer
     meshca: str,
     target: str,
     organization: str,
-    trust_domain: str,
     key: KeySpec,
     now: datetime,
     duration: timedelta,
@@ -261,15 +260,11 @@ def make_intermediate(  # noqa: PLR0913  # keyword-only: one per fact of the cer
     private_key = keys.generate(key)
     key_id = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
     subject = _name(organization, _intermediate_common_name(meshca, target, key_id.digest.hex()))
-    # SPIFFE X509-SVID section 3.2: a signing certificate SHOULD be an SVID itself, and its ID MUST NOT have a path.
-    # Go, Envoy, OpenSSL (strict), Java and pyca all take it. A root is no SVID and gets none.
-    spiffe_id = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")])
     certificate = _sign(
         _profile(private_key, subject, path_length=0)
         .issuer_name(load(issuer).subject)
         .not_valid_before(max(_whole_seconds(now - BACKDATE), issuer.not_before))
-        .not_valid_after(min(_whole_seconds(now + duration), issuer.not_after))
-        .add_extension(spiffe_id, critical=False),
+        .not_valid_after(min(_whole_seconds(now + duration), issuer.not_after)),
         authority_key_id=bytes.fromhex(issuer.authority_id),
         # Ours to begin with, or checked by `check_root` when it was given.
         signer=keys.load(root.key_pem, written_by_us=True),

@@ -1,9 +1,9 @@
 """What the validators of a mesh ask of a CA certificate.
 
 Two of them count: Go's `crypto/x509`, with which istiod loads its signing certificate, and BoringSSL, with which Envoy
-and ztunnel verify peers. Each function states one of their rules as a clause about the certificate, or None when it
-is kept. Where the two differ, the stricter one is the rule; where both accept what RFC 5280 frowns upon, as a root
-without keyUsage or subjectKeyIdentifier (`openssl req -x509` makes both), so do we.
+verifies peers. Each function states one of their rules as a clause about the certificate, or None when it is kept.
+Where the two differ, the stricter one is the rule; where both accept what RFC 5280 frowns upon, such as a root
+without keyUsage (`openssl req -x509` makes those), so do we.
 """
 
 from datetime import datetime, timedelta

@@ -68,7 +68,11 @@ def _defects(certificate: x509.Certificate, now: datetime) -> Iterator[tuple[Rea
     """Give each rule's Reason, what the certificate has against it (None: nothing) and the remedy; basics first."""
     unsupported = requirements.unsupported_key(certificate)
     yield Reason.ROOT_KEY_UNSUPPORTED, unsupported, "issue a root with RSA of 2048 to 8192 bits or ECDSA P-256 or P-384"
-    yield Reason.ROOT_WEAK, requirements.weakness(certificate), "issue a root with a key and a signature that are not"
+    yield (
+        Reason.ROOT_WEAK,
+        requirements.weakness(certificate),
+        "issue one with RSA 2048 or ECDSA P-256 at least, and SHA-256",
+    )
     yield Reason.ROOT_NOT_CA, requirements.not_a_ca(certificate), "give the root, not a certificate that it issued"
     yield Reason.ROOT_NOT_SELF_SIGNED, _not_self_signed(certificate), "give the root at the top of the chain"
     below = requirements.path_too_short(certificate, 1)
