@@ -1,0 +1,88 @@
+"""The control planes that tests run against: a real API server, and the embedded one of the demo.
+
+Both are started once per session, on first use; tests keep apart by names (`unique`), not by restarts.
+"""
+
+import asyncio
+import os
+import threading
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from demo.controlplane import EmbeddedControlPlane
+from tests.support import apiserver as real
+from tests.support.apiserver import APIServer
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """A control plane as a client sees it. `kind` is "embedded" or "real"."""
+
+    kind: str
+    url: str
+    token: str
+    kubeconfig: Path
+    ca_pem: bytes = b""
+
+
+@pytest.fixture(scope="session")
+def apiserver() -> Iterator[APIServer]:
+    """The real one. Without one the test is skipped, but never in CI."""
+    try:
+        with real.running() as server:
+            yield server
+    except real.Unavailable as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI needs a real API server: {error}")
+        pytest.skip(str(error))
+
+
+@contextmanager
+def _event_loop_in_a_thread() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="embedded control plane")
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def shared_embedded() -> Iterator[EmbeddedControlPlane]:
+    """One embedded control plane for all, in a thread of its own: subprocesses and blocking clients may use it."""
+    with _event_loop_in_a_thread() as loop:
+        server = EmbeddedControlPlane(bookmark_interval=1.0)
+        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
+        yield server
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
+
+
+@pytest.fixture
+async def embedded() -> AsyncIterator[EmbeddedControlPlane]:
+    """A fresh embedded control plane in the test's own event loop, with its faults and its log."""
+    async with EmbeddedControlPlane() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["embedded", "real"])
+def control_plane(request: pytest.FixtureRequest) -> ControlPlane:
+    """Both, in turn: what holds on one must hold on the other."""
+    if request.param == "embedded":
+        server: EmbeddedControlPlane = request.getfixturevalue("shared_embedded")
+        return ControlPlane("embedded", server.url, server.token, server.kubeconfig, server.ca_pem)
+    running: APIServer = request.getfixturevalue("apiserver")
+    return ControlPlane("real", running.url, running.token, running.kubeconfig, running.ca_pem)
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name that no other test uses."""
+    return f"t-{uuid.uuid4().hex[:10]}"

@@ -1,0 +1,289 @@
+"""A real kube-apiserver and etcd on loopback, without containers: found, or built once.
+
+Looked for in this order: $KUBEBUILDER_ASSETS, PATH, then tests/controlplane built with Go and cached
+outside the tree. By hand: `python -m tests.support.apiserver --kubeconfig PATH` (until Ctrl-C), or `--build`.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from demo.controlplane.kubeconfig import write_kubeconfig
+
+VERSION = "v1.36.3"
+SOURCE = Path(__file__).parents[1] / "controlplane"
+READY_WITHIN = 60.0
+"""Seconds until /readyz; about five on a laptop."""
+
+LAUNCH = """
+import ctypes, os, signal, sys
+try:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, Linux
+except (AttributeError, OSError):
+    pass
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Starts a program that dies with us, however we die. Not a preexec_fn: that forks, which a threaded process must not."""
+
+
+class Unavailable(Exception):
+    """No API server can be had here; the message says what to install."""
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """The programs. `etcd` is None when `apiserver` is ours, which has etcd inside."""
+
+    apiserver: Path
+    etcd: Path | None
+
+
+@dataclass(frozen=True)
+class APIServer:
+    """A running one, and the way in for system:masters."""
+
+    url: str
+    token: str
+    ca_pem: bytes
+    kubeconfig: Path
+    audit_log: Path
+
+    def audited(self) -> Iterator[dict[str, Any]]:
+        """Every completed request so far, as audit events: verb, requestURI, userAgent, objectRef, responseStatus."""
+        for line in self.audit_log.read_text().splitlines():
+            # The last line may be half written.
+            with suppress(json.JSONDecodeError):
+                yield json.loads(line)
+
+
+def find_binaries() -> Binaries:
+    """The first that this machine offers, built if need be.
+
+    Raises:
+        Unavailable: when there is nothing and no Go to build it with.
+    """
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    for path in (assets, os.environ.get("PATH")):
+        apiserver, etcd = shutil.which("kube-apiserver", path=path), shutil.which("etcd", path=path)
+        if path and apiserver and etcd:
+            return Binaries(Path(apiserver), Path(etcd))
+    if assets:
+        raise Unavailable(f"KUBEBUILDER_ASSETS={assets} holds no kube-apiserver and etcd")
+    return Binaries(build(), None)
+
+
+def cached_binary() -> Path:
+    """Where our own build is kept: one file per content of its sources."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    digest = hashlib.sha256()
+    for name in ("go.mod", "go.sum", "main.go"):
+        digest.update((SOURCE / name).read_bytes())
+    return cache / "meshca" / f"controlplane-{VERSION}-{digest.hexdigest()[:16]}"
+
+
+def build() -> Path:
+    """Build tests/controlplane unless it is cached. About seven minutes the first time.
+
+    Raises:
+        Unavailable: without Go, or when the build fails.
+    """
+    binary = cached_binary()
+    if binary.exists():
+        return binary
+    go = shutil.which("go")
+    if go is None:
+        raise Unavailable("no kube-apiserver + etcd in KUBEBUILDER_ASSETS or on PATH, and no Go >= 1.26 to build them")
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    # Built beside its place and moved there: two test runs at once do no harm.
+    draft = binary.with_name(f"{binary.name}.{os.getpid()}")
+    _say(f"building kube-apiserver {VERSION} and etcd from {SOURCE.name}/, once; this takes some minutes")
+    _go_build(go, draft)
+    draft.replace(binary)
+    _say(f"built {binary}")
+    return binary
+
+
+def _go_build(go: str, output: Path) -> None:
+    version = "k8s.io/component-base/version"
+    major, minor, _ = VERSION.removeprefix("v").split(".")
+    stamps = {"gitVersion": VERSION, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    flags = " ".join(["-s", "-w", *(f"-X {version}.{name}={value}" for name, value in stamps.items())])
+    command = [go, "build", "-v", "-ldflags", flags, "-o", str(output), "."]
+    environment = os.environ | {"CGO_ENABLED": "0"}
+    with subprocess.Popen(command, cwd=SOURCE, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        last: list[str] = []
+        for count, line in enumerate(process.stderr, start=1):
+            last = [*last[-20:], line]
+            if count % 100 == 0:
+                _say(f"{count} packages compiled")
+    if process.returncode:
+        raise Unavailable(f"go build failed:\n{''.join(last)}")
+
+
+def _say(message: str) -> None:
+    # To the terminal itself: pytest keeps what goes to sys.stderr until the end.
+    print(f"apiserver: {message}", file=sys.__stderr__, flush=True)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _running(command: list[str], log: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCH, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=os.environ | environment,
+            start_new_session=True,  # Ctrl-C reaches pytest alone, which then ends us in order
+        )
+    try:
+        yield process
+    finally:
+        # Nothing here is worth a graceful end: the data goes with it.
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def running(kubeconfig: Path | None = None) -> Iterator[APIServer]:
+    """Start one in a temporary directory; it is gone, data and all, when the context ends.
+
+    Raises:
+        Unavailable: see find_binaries.
+        RuntimeError: it did not become ready; the message has the end of its log.
+    """
+    binaries = find_binaries()
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apiserver-", ignore_cleanup_errors=True)))
+        etcd_url = f"http://127.0.0.1:{free_port()}"
+        if binaries.etcd:
+            stack.enter_context(_running(_etcd(binaries.etcd, etcd_url, home), home / "etcd.log"))
+        port, token = free_port(), secrets.token_urlsafe(24)
+        command = [str(binaries.apiserver), *_flags(home, etcd_url, port, token)]
+        log = home / "apiserver.log"
+        process = stack.enter_context(_running(command, log, CONTROLPLANE_DATA=str(home / "etcd")))
+        url = f"https://127.0.0.1:{port}"
+        ca_pem = _wait_until_ready(process, url, token, home / "certs" / "apiserver.crt", log)
+        path = kubeconfig or home / "kubeconfig"
+        write_kubeconfig(path, url, token, ca_pem=ca_pem, name="apiserver")
+        yield APIServer(url, token, ca_pem, path, home / "audit.log")
+
+
+def _etcd(program: Path, url: str, home: Path) -> list[str]:
+    peer = f"http://127.0.0.1:{free_port()}"
+    options = {
+        "data-dir": str(home / "etcd"),
+        "listen-client-urls": url,
+        "advertise-client-urls": url,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": f"default={peer}",
+        "log-level": "error",
+    }
+    return [str(program), "--unsafe-no-fsync", *(f"--{name}={value}" for name, value in options.items())]
+
+
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "None", "users": ["system:apiserver"]}, {"level": "Metadata"}],
+}
+
+
+def _flags(home: Path, etcd_url: str, port: int, token: str) -> list[str]:
+    key = home / "service-account.key"
+    key.write_bytes(
+        rsa.generate_private_key(65537, 2048).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    tokens, policy = home / "tokens.csv", home / "audit-policy.json"
+    tokens.write_text(f"{token},admin,admin,system:masters\n")
+    policy.write_text(json.dumps(AUDIT_POLICY))
+    options = {
+        "etcd-servers": etcd_url,
+        "secure-port": str(port),
+        "bind-address": "127.0.0.1",
+        "cert-dir": str(home / "certs"),
+        "service-account-issuer": "https://kubernetes.default.svc",
+        "service-account-key-file": str(key),
+        "service-account-signing-key-file": str(key),
+        "token-auth-file": str(tokens),
+        "authorization-mode": "RBAC",
+        "service-cluster-ip-range": "10.0.0.0/24",
+        "disable-admission-plugins": "ServiceAccount",
+        "audit-policy-file": str(policy),
+        "audit-log-path": str(home / "audit.log"),
+        "shutdown-delay-duration": "0s",
+        # Without controllers nobody ends a namespace; and tests are not to be slowed down.
+        "max-requests-inflight": "0",
+        "max-mutating-requests-inflight": "0",
+        "enable-priority-and-fairness": "false",
+    }
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", url: str, token: str, certificate: Path, log: Path
+) -> bytes:
+    """The server's self-signed certificate, once /readyz says ok."""
+    deadline = time.monotonic() + READY_WITHIN
+    request = urllib.request.Request(f"{url}/readyz", headers={"Authorization": f"Bearer {token}"})
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError, ssl.SSLError, urllib.error.URLError):
+            context = ssl.create_default_context(cafile=str(certificate))
+            with urllib.request.urlopen(request, context=context, timeout=5) as response:
+                if response.status == 200:
+                    return certificate.read_bytes()
+        time.sleep(0.1)
+    raise RuntimeError(f"kube-apiserver did not become ready:\n{log.read_text()[-3000:]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.support.apiserver", description=__doc__)
+    parser.add_argument("--kubeconfig", type=Path, help="start one, write its credentials here, serve until Ctrl-C")
+    parser.add_argument("--build", action="store_true", help="only make sure that there is one to start")
+    arguments = parser.parse_args()
+    if arguments.build or not arguments.kubeconfig:
+        print(find_binaries().apiserver)
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with running(arguments.kubeconfig) as server, suppress(KeyboardInterrupt):
+        print(server.url, flush=True)
+        signal.pause()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Unavailable as error:
+        sys.exit(f"apiserver: {error}")
