@@ -1,0 +1,1 @@
+"""Speed of the operator on a real kube-apiserver."""

@@ -1,0 +1,244 @@
+"""`make bench`: what a mesh owner waits for, and what the API server pays for it.
+
+Starts a real kube-apiserver (etcd in the same two cores) and the operator as its
+own process. Time is seen from outside: from sending a MeshCA until the API server
+holds its complete `cacerts`. Requests are counted in the API server's audit log.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from meshca.names import CACERTS_KEYS
+from tests.support.apiserver import APIServer, running
+
+REPOSITORY = Path(__file__).parents[2]
+NAMESPACE = "istio-system"
+MESHCAS = "/apis/meshca.io/v1alpha1/meshcas"
+WRITES = {"create", "update", "patch", "delete"}
+ONE_BY_ONE = 30
+IDLE_SECONDS = 60
+
+
+class Client:
+    """Enough of an API client to create objects and to watch them."""
+
+    def __init__(self, server: APIServer, session: aiohttp.ClientSession) -> None:
+        self._server, self._session = server, session
+
+    async def create(self, path: str, body: dict[str, Any]) -> None:
+        async with self._session.post(self._server.url + path, json=body) as response:
+            if response.status not in {201, 409}:
+                raise RuntimeError(await response.text())
+
+    async def watch(self, path: str) -> AsyncIterator[dict[str, Any]]:
+        url = f"{self._server.url}{path}?watch=true"
+        async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=None), read_bufsize=2**22) as response:
+            async for line in response.content:
+                yield json.loads(line)["object"]
+
+
+@asynccontextmanager
+async def connected(server: APIServer) -> AsyncIterator[Client]:
+    """Connect as the cluster's administrator."""
+    trust = ssl.create_default_context(cadata=server.ca_pem.decode())
+    headers = {"Authorization": f"Bearer {server.token}", "User-Agent": "bench"}
+    connector = aiohttp.TCPConnector(ssl=trust, limit=64)
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+        yield Client(server, session)
+
+
+def meshca(name: str) -> dict[str, Any]:
+    """Return a MeshCA with a target of its own."""
+    target = {"name": "istio", "istio": {"namespace": NAMESPACE, "secretName": f"cacerts-{name}"}}
+    return {
+        "apiVersion": "meshca.io/v1alpha1",
+        "kind": "MeshCA",
+        "metadata": {"name": name},
+        "spec": {"targets": [target]},
+    }
+
+
+class Operator:
+    """The operator's process and what it has used."""
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
+        command = [sys.executable, "-m", "meshca", "run", "--metrics-address", "127.0.0.1:0"]
+        self._process = subprocess.Popen(command, env=environment, stderr=log.open("ab"))
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mib(self) -> float:
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def stop(self) -> float:
+        """End it; return the seconds that took."""
+        began = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(10)
+        return time.monotonic() - began
+
+
+def requests(server: APIServer, skip: int = 0) -> list[tuple[str, str]]:
+    """Return the operator's requests so far, as (verb, resource)."""
+    events = list(server.audited())[skip:]
+    ours = (event for event in events if event.get("userAgent", "").startswith("meshca/"))
+    return [(event["verb"], event.get("objectRef", {}).get("resource", "")) for event in ours]
+
+
+def writes(made: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return those that change something, the lease apart."""
+    return [each for each in made if each[0] in WRITES and each[1] != "leases"]
+
+
+class Complete:
+    """When each `cacerts` became complete, as a watch saw it."""
+
+    def __init__(self, client: Client) -> None:
+        self.at: dict[str, float] = {}
+        self._client = client
+        self._news = asyncio.Condition()
+
+    async def follow(self) -> None:
+        async for secret in self._client.watch(f"/api/v1/namespaces/{NAMESPACE}/secrets"):
+            if set(CACERTS_KEYS) <= set(secret.get("data") or {}):
+                self.at.setdefault(secret["metadata"]["name"], time.monotonic())
+                async with self._news:
+                    self._news.notify_all()
+
+    async def wait(self, names: set[str]) -> None:
+        async with self._news:
+            await self._news.wait_for(lambda: names <= set(self.at))
+
+
+async def one_by_one(client: Client, complete: Complete, count: int) -> list[float]:
+    """Return the milliseconds from apply to complete `cacerts`, one MeshCA after the other."""
+    taken = []
+    for number in range(count):
+        began = time.monotonic()
+        await client.create(MESHCAS, meshca(f"one-{number}"))
+        await complete.wait({f"cacerts-one-{number}"})
+        taken.append((complete.at[f"cacerts-one-{number}"] - began) * 1000)
+        await asyncio.sleep(0.2)
+    return taken
+
+
+async def burst(client: Client, complete: Complete, count: int) -> float:
+    """Return the seconds until all of many MeshCAs that were applied at once are ready."""
+    names = [f"many-{number}" for number in range(count)]
+    began = time.monotonic()
+    ready = asyncio.create_task(_all_ready(client, set(names)))
+    lanes = asyncio.Semaphore(32)
+
+    async def create(name: str) -> None:
+        async with lanes:
+            await client.create(MESHCAS, meshca(name))
+
+    await asyncio.gather(*(create(name) for name in names))
+    await complete.wait({f"cacerts-{name}" for name in names})
+    await ready
+    return time.monotonic() - began
+
+
+async def _all_ready(client: Client, names: set[str]) -> None:
+    waiting = set(names)
+    async for body in client.watch(MESHCAS):
+        conditions = (body.get("status") or {}).get("conditions") or []
+        if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
+            waiting.discard(body["metadata"]["name"])
+        if not waiting:
+            return
+
+
+async def bench(server: APIServer, count: int, directory: Path) -> None:
+    """Measure and print."""
+    kubectl(server)
+    log = directory / "operator.log"
+    operator = Operator(server.kubeconfig, log)
+    async with connected(server) as client:
+        complete = Complete(client)
+        following = asyncio.create_task(complete.follow())
+        await asyncio.sleep(3)
+        print(f"resident, empty                     {operator.resident_mib():8.0f} MiB")
+        taken = await one_by_one(client, complete, ONE_BY_ONE)
+        print(f"apply -> complete cacerts, N=1      {statistics.median(taken):8.1f} ms p50, {max(taken):.1f} ms max")
+
+        await asyncio.sleep(2)
+        before, cpu = len(list(server.audited())), operator.cpu_seconds()
+        seconds = await burst(client, complete, count)
+        await asyncio.sleep(2)
+        made = requests(server, before)
+        print(f"apply -> all ready, N={count:<14}{seconds:8.1f} s ({count / seconds:.0f}/s)")
+        print(f"operator CPU per MeshCA             {(operator.cpu_seconds() - cpu) / count * 1000:8.2f} ms")
+        print(f"writes per MeshCA                   {len(writes(made)) / count:8.2f}")
+        print(f"requests per MeshCA                 {len([each for each in made if each[1] != 'leases']) / count:8.2f}")
+        print(f"resident                            {operator.resident_mib():8.0f} MiB")
+
+        before, cpu = len(list(server.audited())), operator.cpu_seconds()
+        await asyncio.sleep(IDLE_SECONDS)
+        idle = Counter(requests(server, before))
+        print(f"requests in an idle minute          {dict(idle)}")
+        print(f"CPU in an idle minute               {(operator.cpu_seconds() - cpu) * 1000:8.0f} ms")
+
+        before = len(list(server.audited()))
+        print(f"SIGTERM -> gone                     {operator.stop():8.2f} s")
+        began = time.monotonic()
+        operator = Operator(server.kubeconfig, log)
+        await settled(server, before, count)
+        print(f"restart -> settled                  {time.monotonic() - began - 3:8.1f} s")
+        print(f"writes after a restart              {len(writes(requests(server, before))):8d}")
+        operator.stop()
+        following.cancel()
+
+
+async def settled(server: APIServer, before: int, count: int) -> None:
+    """Return when the operator has looked at everything and made no request but the lease's for 3 s."""
+    last, since = -1, time.monotonic()
+    while time.monotonic() - since < 3 or last < count:
+        await asyncio.sleep(0.5)
+        now = len([each for each in requests(server, before) if each[1] != "leases"])
+        if now != last:
+            last, since = now, time.monotonic()
+
+
+def kubectl(server: APIServer) -> None:
+    """Install the CRD and the namespaces."""
+    environment = os.environ | {"KUBECONFIG": str(server.kubeconfig)}
+    for arguments in (
+        ["apply", "-f", str(REPOSITORY / "deploy" / "crd.yaml")],
+        ["create", "namespace", NAMESPACE],
+        ["create", "namespace", "meshca-system"],
+    ):
+        subprocess.run(["kubectl", *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Read arguments and run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--count", type=int, default=1000, help="MeshCAs applied at once (default: %(default)s)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory, running() as server:
+        asyncio.run(bench(server, arguments.count, Path(directory)))
+
+
+if __name__ == "__main__":
+    main()
