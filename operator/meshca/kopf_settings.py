@@ -14,6 +14,7 @@ import aiohttp
 import kopf
 
 from meshca.connection import CONNECT_SECONDS, REQUEST_SECONDS, Connection, Pulse, is_watch
+from meshca.kopf_storage import NoDiffBase, NoProgress
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,9 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = CONNECT_SECONDS
     # By default the operator exits after 54 s of 403 or 5xx (kopf/_cogs/clients/api.py, request()).
     settings.networking.error_backoffs = EndlessBackoffs()
+    # Nothing is remembered on or about an object.
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = NoProgress()
     # A worker only puts a key into our queue: it has nothing to finish when the operator stops.
     settings.queueing.exit_timeout = 0.2
     settings.queueing.idle_timeout = 1.0

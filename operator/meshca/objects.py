@@ -231,25 +231,25 @@ def read_target(
     other = (secret["metadata"].get("labels") or {}).get(LABEL_MESHCA, owner.name)
     if other != owner.name:
         return Blocked(Reason.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; {_ADOPT}")
-    stranger = _why_foreign(owner, secret, content, roots)
+    signer = _signer(content, roots)
+    stranger = _why_foreign(owner, secret, content, signer)
     if stranger is not None:
         return Blocked(Reason.FOREIGN_SECRET, f"{where} {stranger}; {_ADOPT}")
-    return _published(owner, secret, content, roots, now)
+    return _published(owner, secret, content, signer, roots, now)
 
 
 _ADOPT = "it is left alone; move it away (and its users with it) or choose another secretName"
 
 
-def _why_foreign(owner: Owner, secret: Json, content: Content, roots: Sequence[Root]) -> str | None:
+def _why_foreign(owner: Owner, secret: Json, content: Content, signer: Root | None) -> str | None:
     data = secret.get("data") or {}
     if ISTIO_GENERATED in data:
         return f"belongs to istiod (it has the key {ISTIO_GENERATED})"
     if TLS_CERT in data or secret.get("type") == TLS_SECRET_TYPE:
         return f"has {TLS_CERT}, which istiod prefers to the files written here"
-    is_under_us = _signer(content, roots) is not None
-    if not is_under_us and not _is_marked(owner, secret):
+    if signer is None and not _is_marked(owner, secret):
         return "was not made by this MeshCA"
-    if not is_under_us and _is_another_ca(secret, content):
+    if signer is None and _is_another_ca(secret, content):
         return "now holds a CA that this MeshCA did not make"
     return None
 
@@ -281,10 +281,12 @@ def _signer(content: Content, roots: Sequence[Root]) -> Root | None:
     return next((root for root in named if certs.issued_by(intermediate, root.certificate)), None)
 
 
-def _published(owner: Owner, secret: Json, content: Content, roots: Sequence[Root], now: datetime) -> Published:
+def _published(  # noqa: PLR0913, PLR0917  # what was read, and what it is read against
+    owner: Owner, secret: Json, content: Content, signer: Root | None, roots: Sequence[Root], now: datetime
+) -> Published:
     by_fingerprint = {root.certificate.fingerprint: root.revision for root in roots}
     bundle = tuple(by_fingerprint[each.fingerprint] for each in content.bundle if each.fingerprint in by_fingerprint)
-    is_sound = content.key_matches and _signer(content, roots) is not None
+    is_sound = content.key_matches and signer is not None
     entry = _our_apply(secret)
     written_at = now if entry is None else _time(entry.get("time"), now)
     annotations = secret["metadata"].get("annotations") or {}

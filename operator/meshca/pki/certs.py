@@ -14,6 +14,7 @@ The profile is RFC 5280's for CAs with what SPIFFE's X509-SVID asks of signing c
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -81,6 +82,7 @@ def parse(pem: bytes) -> Certificate:
     return found[0]
 
 
+@lru_cache(maxsize=1024)  # a pass reads each certificate several times, and none of them changes
 def parse_bundle(pem: bytes) -> tuple[Certificate, ...]:
     """Read one certificate or more, in their order.
 
