@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 export PYTHONPATH := operator
+COMPILE = $(VENV)/lock/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
 .PHONY: help dev demo run test test-fast lint fix bench apiserver lock image clean
@@ -51,7 +52,9 @@ apiserver: $(STAMP) ## Run a real kube-apiserver by hand until Ctrl-C; prints it
 	$(BIN)/python -m tests.support.apiserver --kubeconfig apiserver.kubeconfig
 
 lock: $(STAMP) ## Pin every dependency with hashes
-	./hack/lock
+	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv==0.13.8
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) pyproject.toml -o requirements.txt
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 image: ## Build the container image
 	docker build --tag meshca:dev .

@@ -67,7 +67,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     """
     roots, targets, source, config_map = await asyncio.gather(
         store.list_secrets(namespace, f"{LABEL_MESHCA}={owner.name}"),
-        asyncio.gather(*(_target(store, target) for target in spec.targets)),
+        asyncio.gather(*(_target(store, namespace, target) for target in spec.targets)),
         _source(store, namespace, spec),
         _config_map(store, namespace, spec),
     )
@@ -78,10 +78,10 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     return _explain_absent(snapshot, spec, claimed, reported)
 
 
-async def with_reloads(store: Store, spec: MeshCASpec, snapshot: Snapshot) -> Snapshot:
+async def with_reloads(store: Store, namespace: str, spec: MeshCASpec, snapshot: Snapshot) -> Snapshot:
     """Ask of every target whether its istiod will load a changed set of roots."""
     asked = [target for target in spec.targets if target.root_reload is RootReload.DETECT]
-    found = await asyncio.gather(*(_reload(store, target.namespace) for target in asked))
+    found = await asyncio.gather(*(_reload(store, namespace, target.namespace) for target in asked))
     reloads = {target.name: reload for target, reload in zip(asked, found, strict=True)}
     return replace(snapshot, observed=replace(snapshot.observed, reloads=reloads))
 
@@ -149,15 +149,22 @@ def _explain_absent(
     return replace(snapshot, observed=observed)
 
 
-async def _target(store: Store, target: TargetSpec) -> Json | Blocked | None:
+def grant(namespace: str, target_namespace: str) -> str:
+    """Say how to let the operator work in a target's namespace."""
+    return (
+        "allow it: kubectl create rolebinding meshca-target --clusterrole=meshca-target"
+        f" --serviceaccount={namespace}:meshca --namespace={target_namespace}"
+    )
+
+
+async def _target(store: Store, namespace: str, target: TargetSpec) -> Json | Blocked | None:
     name = f"{target.namespace}/{target.secret_name}"
     try:
         return await store.get_secret(target.namespace, target.secret_name)
     except StoreError as error:
         if error.reason is not Reason.FORBIDDEN:
             raise
-        message = f"Secret {name} cannot be read: grant the operator's ServiceAccount the Role in deploy/ ({error})"
-        return Blocked(Reason.FORBIDDEN, message)
+        return Blocked(Reason.FORBIDDEN, f"Secret {name} may not be read; {grant(namespace, target.namespace)}")
 
 
 async def _source(store: Store, namespace: str, spec: MeshCASpec) -> Json | None:
@@ -191,11 +198,11 @@ async def _config_map(store: Store, namespace: str, spec: MeshCASpec) -> Json | 
     return None if spec.config_map is None else await store.get_config_map(namespace, spec.config_map)
 
 
-async def _reload(store: Store, namespace: str) -> Reload:
+async def _reload(store: Store, namespace: str, target_namespace: str) -> Reload:
     try:
-        return istiod.judge(namespace, await store.list_deployments(namespace, istiod.SELECTOR))
+        return istiod.judge(target_namespace, await store.list_deployments(target_namespace, istiod.SELECTOR))
     except StoreError as error:
         if error.reason is not Reason.FORBIDDEN:
             raise
-        message = f"the Deployments of namespace {namespace} may not be read"
-        return Reload(Reason.ISTIOD_NOT_FOUND, f"{message}; grant the Role in deploy/, or set rootReload: Live")
+        message = f"the Deployments of namespace {target_namespace} may not be read"
+        return Reload(Reason.ISTIOD_NOT_FOUND, f"{message}; {grant(namespace, target_namespace)}")

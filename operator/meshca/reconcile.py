@@ -138,7 +138,7 @@ class Reconciler:
         """Ask the istiods only when a rotation is wanted or under way, and once a pass."""
         if snapshot.observed.reloads or not needs_reloads(situate(spec, snapshot.observed, now)):
             return snapshot
-        return await with_reloads(self._store, spec, snapshot)
+        return await with_reloads(self._store, self._namespace, spec, snapshot)
 
     async def _report(self, resource: Resource, spec: MeshCASpec, outcome: Pass) -> float | None:
         now = self._clock.now()
