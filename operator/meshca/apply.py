@@ -24,7 +24,7 @@ from meshca.core.model import (
     WriteConfigMap,
 )
 from meshca.core.spec import AuthoritySpec, DeletionPolicy, MeshCASpec
-from meshca.errors import StoreError
+from meshca.errors import ConflictError, StoreError
 from meshca.names import CERT_CHAIN, LABEL_STATE, Reason
 from meshca.objects import Owner, Stamps
 from meshca.observe import Snapshot, with_root_secret, with_target_secret
@@ -44,14 +44,12 @@ class Writer:
 
     Attributes:
         store: the API server.
-        namespace: the operator's, where the roots are kept.
         owner: the MeshCA.
         spec: what it wants.
         now: the API server's time; certificates begin and end by it.
     """
 
     store: Store
-    namespace: str
     owner: Owner
     spec: MeshCASpec
     now: datetime
@@ -85,14 +83,25 @@ class Writer:
         assert pair is not None, "a given root is imported only when one was observed"
         secret = objects.root_secret(
             self.owner,
-            self.namespace,
             action.revision,
             action.state,
             pair,
             given=action.given,
             owned=self._is_owned,
         )
-        return with_root_secret(snapshot, self.owner, await self.store.create_secret(self.namespace, secret))
+        return with_root_secret(snapshot, self.owner, await self._post_root(secret))
+
+    async def _post_root(self, secret: Json) -> Json:
+        """Create a root's Secret; one of its name that is no root of ours is for a person to move."""
+        name = secret["metadata"]["name"]
+        try:
+            return await self.store.create_secret(self.owner.namespace, secret)
+        except ConflictError as conflict:
+            found = await self.store.get_secret(self.owner.namespace, name)
+            if found is None or objects.is_of(self.owner, found):
+                raise
+            message = f"Secret {self.owner.namespace}/{name} is not a root of this MeshCA; move it away"
+            raise StoreError(Reason.FOREIGN_SECRET, message) from conflict
 
     async def _make_root(self, revision: int) -> KeyPair:
         root = self.spec.root
@@ -112,7 +121,7 @@ class Writer:
         """Change the metadata of a root's Secret; its data is immutable."""
         meta = snapshot.roots[revision]["metadata"]
         patch = {"metadata": metadata | {"resourceVersion": meta["resourceVersion"], "uid": meta["uid"]}}
-        secret = await self.store.patch_secret(self.namespace, meta["name"], patch)
+        secret = await self.store.patch_secret(self.owner.namespace, meta["name"], patch)
         return with_root_secret(snapshot, self.owner, secret)
 
     async def _write_cacerts(self, action: WriteCacerts, snapshot: Snapshot) -> Snapshot:
@@ -195,8 +204,8 @@ class Writer:
     async def _write_config_map(self, action: WriteConfigMap, snapshot: Snapshot) -> Snapshot:
         by_revision = {root.revision: root for root in snapshot.observed.roots}
         roots = [by_revision[revision] for revision in action.bundle]
-        body = objects.config_map(self.owner, self.namespace, action.name, roots, owned=self._is_owned)
-        await self.store.apply_config_map(self.namespace, body)
+        body = objects.config_map(self.owner, action.name, roots, owned=self._is_owned)
+        await self.store.apply_config_map(self.owner.namespace, body)
         return replace(snapshot, observed=replace(snapshot.observed, config_map=action.bundle))
 
     @property

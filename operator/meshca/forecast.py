@@ -14,8 +14,7 @@ from meshca.core.spec import FromSecret, MeshCASpec, parse_spec
 from meshca.core.status import warnings
 from meshca.core.words import when
 from meshca.errors import SpecError
-from meshca.names import API_VERSION, KIND
-from meshca.objects import root_secret_name
+from meshca.names import API_VERSION, KIND, root_secret_name
 
 _CALENDAR = re.compile(r"(\d{1,4})([yd])")
 _DAYS = {"y": 365, "d": 1}

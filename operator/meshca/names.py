@@ -20,6 +20,8 @@ LEASE_NAME = "meshca"
 
 LABEL_MESHCA = f"{GROUP}/meshca"
 """On every Secret and ConfigMap of a MeshCA: the MeshCA's name."""
+ANNOTATION_HOME = f"{GROUP}/namespace"
+"""On `cacerts`: the namespace of the operator that writes it, which is where its roots are."""
 LABEL_REVISION = f"{GROUP}/revision"
 """On a root's Secret: its revision, a positive integer that is never reused."""
 LABEL_STATE = f"{GROUP}/state"
@@ -50,6 +52,11 @@ ISTIO_GENERATED = "istio-generated"
 TLS_CERT = "tls.crt"
 TLS_KEY = "tls.key"
 TLS_SECRET_TYPE = "kubernetes.io/tls"
+
+
+def root_secret_name(meshca: str, revision: int) -> str:
+    """Name the Secret of a root."""
+    return f"{meshca}-root-{revision}"
 
 
 class RootState(StrEnum):

@@ -17,6 +17,7 @@ from meshca.core.words import when
 from meshca.errors import PKIError
 from meshca.names import (
     ANNOTATION_BUNDLE_SINCE,
+    ANNOTATION_HOME,
     ANNOTATION_INTERMEDIATE,
     ANNOTATION_REVISIONS,
     ANNOTATION_SIGNER_SINCE,
@@ -36,6 +37,7 @@ from meshca.names import (
     TLS_SECRET_TYPE,
     Reason,
     RootState,
+    root_secret_name,
 )
 from meshca.pki import certs
 from meshca.pki.cacerts import Cacerts, Content, decode, encode
@@ -46,10 +48,17 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The MeshCA that objects belong to."""
+    """The MeshCA that objects belong to.
+
+    Attributes:
+        name: the MeshCA's.
+        uid: the MeshCA's.
+        namespace: the operator's, where the roots are kept.
+    """
 
     name: str
     uid: str
+    namespace: str
 
     def labels(self) -> dict[str, str]:
         """Return what marks an object as this MeshCA's."""
@@ -84,13 +93,8 @@ def _encode(data: Mapping[str, bytes]) -> dict[str, str]:
 # --- Roots --------------------------------------------------------------------
 
 
-def root_secret_name(meshca: str, revision: int) -> str:
-    """Name the Secret of a root."""
-    return f"{meshca}-root-{revision}"
-
-
 def root_secret(  # noqa: PLR0913  # the parts of the object
-    owner: Owner, namespace: str, revision: int, state: RootState, pair: KeyPair, *, given: bool, owned: bool
+    owner: Owner, revision: int, state: RootState, pair: KeyPair, *, given: bool, owned: bool
 ) -> Json:
     """Write a root as a Secret whose data can never change."""
     labels = {
@@ -103,7 +107,7 @@ def root_secret(  # noqa: PLR0913  # the parts of the object
         "kind": "Secret",
         "metadata": {
             "name": root_secret_name(owner.name, revision),
-            "namespace": namespace,
+            "namespace": owner.namespace,
             "labels": owner.labels() | labels,
             "ownerReferences": owner.references(owned=owned),
         },
@@ -169,6 +173,7 @@ def cacerts_secret(  # noqa: PLR0913  # the parts of the object
     annotations = {
         ANNOTATION_INTERMEDIATE: cacerts.signer.certificate.fingerprint,
         ANNOTATION_REVISIONS: _join(revisions),
+        ANNOTATION_HOME: owner.namespace,
     }
     return {
         "apiVersion": "v1",
@@ -231,6 +236,10 @@ def read_target(
     other = (secret["metadata"].get("labels") or {}).get(LABEL_MESHCA, owner.name)
     if other != owner.name:
         return Blocked(Reason.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; {_ADOPT}")
+    home = (secret["metadata"].get("annotations") or {}).get(ANNOTATION_HOME, owner.namespace)
+    if home != owner.namespace:
+        message = f"{where} is written by the operator in namespace {home}, which has its roots; {_ADOPT}"
+        return Blocked(Reason.TARGET_CLAIMED, message)
     signer = _signer(content, roots)
     stranger = _why_foreign(owner, secret, content, signer)
     if stranger is not None:
@@ -254,10 +263,14 @@ def _why_foreign(owner: Owner, secret: Json, content: Content, signer: Root | No
     return None
 
 
+def is_of(owner: Owner, secret: Json) -> bool:
+    """Tell whether a Secret carries this MeshCA's label."""
+    return bool((secret["metadata"].get("labels") or {}).get(LABEL_MESHCA) == owner.name)
+
+
 def _is_marked(owner: Owner, secret: Json) -> bool:
     """Our label alone can be copied; the API server's record of who wrote the fields cannot, by accident."""
-    labels = secret["metadata"].get("labels") or {}
-    return labels.get(LABEL_MESHCA) == owner.name and _our_apply(secret) is not None
+    return is_of(owner, secret) and _our_apply(secret) is not None
 
 
 def _our_apply(secret: Json) -> Mapping[str, Any] | None:
@@ -338,14 +351,14 @@ def _time(text: object, default: datetime) -> datetime:
 # --- The public copy of the bundle --------------------------------------------
 
 
-def config_map(owner: Owner, namespace: str, name: str, bundle: Sequence[Root], *, owned: bool) -> Json:
+def config_map(owner: Owner, name: str, bundle: Sequence[Root], *, owned: bool) -> Json:
     """Write the trust bundle as a ConfigMap."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
             "name": name,
-            "namespace": namespace,
+            "namespace": owner.namespace,
             "labels": owner.labels(),
             "annotations": {ANNOTATION_REVISIONS: _join(root.revision for root in bundle)},
             "ownerReferences": owner.references(owned=owned),

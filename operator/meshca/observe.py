@@ -43,7 +43,6 @@ class Snapshot:
 
 async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by whom
     store: Store,
-    namespace: str,
     owner: Owner,
     spec: MeshCASpec,
     now: datetime,
@@ -55,7 +54,6 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
 
     Args:
         store: the API server.
-        namespace: the operator's, where the roots are.
         owner: the MeshCA.
         spec: what it wants.
         now: the API server's time.
@@ -66,22 +64,22 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
         StoreError: the API server failed.
     """
     roots, targets, source, config_map = await asyncio.gather(
-        store.list_secrets(namespace, f"{LABEL_MESHCA}={owner.name}"),
-        asyncio.gather(*(_target(store, namespace, target) for target in spec.targets)),
-        _source(store, namespace, spec),
-        _config_map(store, namespace, spec),
+        store.list_secrets(owner.namespace, f"{LABEL_MESHCA}={owner.name}"),
+        asyncio.gather(*(_target(store, owner.namespace, target) for target in spec.targets)),
+        _source(store, owner.namespace, spec),
+        _config_map(store, owner.namespace, spec),
     )
     secrets = dict(zip((target.name for target in spec.targets), targets, strict=True))
     held = {root.revision: (root, each) for each in roots if (root := objects.read_root(owner, each))}
-    given = _given(source, namespace, spec, now, [secret for _, secret in held.values()])
+    given = _given(source, owner.namespace, spec, now, [secret for _, secret in held.values()])
     snapshot = _assemble(owner, spec, now, held, secrets, given, config_map)
     return _explain_absent(snapshot, spec, claimed, reported)
 
 
-async def with_reloads(store: Store, namespace: str, spec: MeshCASpec, snapshot: Snapshot) -> Snapshot:
+async def with_reloads(store: Store, owner: Owner, spec: MeshCASpec, snapshot: Snapshot) -> Snapshot:
     """Ask of every target whether its istiod will load a changed set of roots."""
     asked = [target for target in spec.targets if target.root_reload is RootReload.DETECT]
-    found = await asyncio.gather(*(_reload(store, namespace, target.namespace) for target in asked))
+    found = await asyncio.gather(*(_reload(store, owner.namespace, target.namespace) for target in asked))
     reloads = {target.name: reload for target, reload in zip(asked, found, strict=True)}
     return replace(snapshot, observed=replace(snapshot.observed, reloads=reloads))
 

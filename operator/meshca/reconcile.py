@@ -5,19 +5,19 @@ how it is written apply.py's.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from meshca.apply import Writer
 from meshca.clock import ServerClock
-from meshca.core.model import Blocked, Plan, Step, WriteCacerts
+from meshca.core.model import Blocked, Observed, Plan, Published, Step, WriteCacerts
 from meshca.core.rotation import needs_reloads, plan
 from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec
-from meshca.core.status import Trouble, build_status, invalid_status, next_wake, reported_targets
-from meshca.errors import ConflictError, MeshCAError, SpecError
+from meshca.core.status import Trouble, build_status, invalid_status, next_wake, reported_targets, troubled_status
+from meshca.errors import ConflictError, MeshCAError, SpecError, StoreError
 from meshca.names import Reason
 from meshca.observe import Snapshot, observe, with_reloads
 from meshca.registry import Registry, Resource
@@ -38,15 +38,45 @@ MARGIN = timedelta(milliseconds=50)
 
 @dataclass(slots=True)
 class Pass:
-    """What one pass has come to."""
+    """What one pass has come to.
+
+    Attributes:
+        snapshot: what the cluster holds.
+        aside: targets that could not be written in this pass, and why; the others go on without them.
+        done: the steps that were taken.
+        trouble: the first error, to be raised again when all is reported.
+        plan: what was decided last.
+    """
 
     snapshot: Snapshot
+    aside: dict[str, Blocked] = field(default_factory=dict)
     done: list[Step] = field(default_factory=list)
     trouble: MeshCAError | None = None
-    plan: Plan | None = None
+    plan: Plan = Plan(None, ())
+
+    def planned(self) -> Observed:
+        """Return what the rules see: a target that was set aside is not written, and no phase is left without it."""
+        return replace(self.snapshot.observed, targets={**self.snapshot.observed.targets, **self.aside})
+
+    def reported(self) -> Observed:
+        """Return what people see: a target that could not be written serves what it served."""
+        served = {name for name, state in self.snapshot.observed.targets.items() if isinstance(state, Published)}
+        aside = {name: state for name, state in self.aside.items() if name not in served}
+        return replace(self.snapshot.observed, targets={**self.snapshot.observed.targets, **aside})
+
+    def fail(self, step: Step, error: MeshCAError) -> bool:
+        """Note that a step failed; tell whether the pass can go on with other targets."""
+        if error.reason is not Reason.NAMESPACE_NOT_FOUND:  # nothing failed: it is to be created
+            self.trouble = self.trouble or error
+        if not isinstance(step.action, WriteCacerts) or isinstance(error, ConflictError):
+            return False
+        transient = error.reason is Reason.API_ERROR
+        self.aside[step.action.target] = Blocked(error.reason, error.message, is_transient=transient)
+        return True
 
 
-OnReport = Callable[[Resource, Situation, Plan, Json], None]
+OnReport = Callable[[Resource, Situation, Plan], None]
+OnStatus = Callable[[Resource, Json], None]
 
 
 class Reconciler:
@@ -54,12 +84,12 @@ class Reconciler:
 
     Args:
         store: the API server.
-        namespace: the operator's.
         clock: the API server's time.
         registry: every MeshCA.
         reporter: writes status and Events.
         may_write: asked before each write; false when the lease is lost.
-        on_report: told what was found and which status is about to be written.
+        on_report: told what was found, for metrics.
+        on_status: told which status is about to be written.
         on_step: told of every step that was taken, for metrics.
     """
 
@@ -67,21 +97,21 @@ class Reconciler:
         self,
         *,
         store: Store,
-        namespace: str,
         clock: ServerClock,
         registry: Registry,
         reporter: Reporter,
         may_write: Callable[[], bool],
         on_report: OnReport,
+        on_status: OnStatus,
         on_step: Callable[[Step], None],
     ) -> None:
         self._store = store
-        self._namespace = namespace
         self._clock = clock
         self._registry = registry
         self._reporter = reporter
         self._may_write = may_write
         self._on_report = on_report
+        self._on_status = on_status
         self._on_step = on_step
 
     async def reconcile(self, name: str) -> float | None:
@@ -94,77 +124,73 @@ class Reconciler:
         if resource is None:
             return None
         if isinstance(resource.spec, SpecError):
-            await self._report_invalid(resource, resource.spec)
+            now = self._clock.now()
+            status = invalid_status(resource.spec.message, resource.status, resource.generation, now)
+            await self._write(resource, status, now)
             return None
-        spec = resource.spec
-        snapshot = await observe(
-            self._store,
-            self._namespace,
-            resource.owner,
-            spec,
-            self._clock.now(),
-            claimed=self._registry.claimed(resource),
-            reported=reported_targets(resource.status),
-        )
-        outcome = await self._advance(resource, spec, Pass(snapshot))
-        return await self._report(resource, spec, outcome)
+        outcome = await self._advance(resource, resource.spec, Pass(await self._observe(resource, resource.spec)))
+        return await self._report(resource, resource.spec, outcome)
+
+    async def _observe(self, resource: Resource, spec: MeshCASpec) -> Snapshot:
+        now = self._clock.now()
+        try:
+            return await observe(
+                self._store,
+                resource.owner,
+                spec,
+                now,
+                claimed=self._registry.claimed(resource),
+                reported=reported_targets(resource.status),
+            )
+        except StoreError as error:
+            trouble = Trouble(error.reason, error.message)
+            await self._write(resource, troubled_status(trouble, resource.status, resource.generation, now), now)
+            raise
 
     async def _advance(self, resource: Resource, spec: MeshCASpec, outcome: Pass) -> Pass:
         """Take one step after the other until none is due."""
         while len(outcome.done) < MOST_STEPS:
             now = self._clock.now()
-            outcome.snapshot = await self._with_evidence(spec, outcome.snapshot, now)
-            outcome.plan = plan(spec, outcome.snapshot.observed, now)
+            await self._ask_istiods(resource, spec, outcome, now)
+            outcome.plan = plan(spec, outcome.planned(), now)
             step = outcome.plan.step
             if step is None or spec.suspend or not self._may_write():
-                return outcome
+                break
             try:
-                writer = Writer(self._store, self._namespace, resource.owner, spec, now)
+                writer = Writer(self._store, resource.owner, spec, now)
                 outcome.snapshot = await writer.apply(step, outcome.snapshot)
-            except ConflictError:
-                raise
             except MeshCAError as error:
-                if error.reason is not Reason.NAMESPACE_NOT_FOUND:  # nothing failed: it is to be created
-                    outcome.trouble = outcome.trouble or error
-                if not isinstance(step.action, WriteCacerts):
-                    return outcome
-                outcome.snapshot = _set_aside(outcome.snapshot, step.action.target, error)
-                continue
+                if outcome.fail(step, error):
+                    continue
+                break
             outcome.done.append(step)
             self._on_step(step)
         return outcome
 
-    async def _with_evidence(self, spec: MeshCASpec, snapshot: Snapshot, now: datetime) -> Snapshot:
-        """Ask the istiods only when a rotation is wanted or under way, and once a pass."""
-        if snapshot.observed.reloads or not needs_reloads(situate(spec, snapshot.observed, now)):
-            return snapshot
-        return await with_reloads(self._store, self._namespace, spec, snapshot)
+    async def _ask_istiods(self, resource: Resource, spec: MeshCASpec, outcome: Pass, now: datetime) -> None:
+        """Ask whether they load changed roots: only when a rotation is wanted or under way, and once a pass."""
+        observed = outcome.snapshot.observed
+        if not observed.reloads and needs_reloads(situate(spec, observed, now)):
+            outcome.snapshot = await with_reloads(self._store, resource.owner, spec, outcome.snapshot)
 
     async def _report(self, resource: Resource, spec: MeshCASpec, outcome: Pass) -> float | None:
         now = self._clock.now()
-        situation = situate(spec, outcome.snapshot.observed, now)
-        assert outcome.plan is not None
-        trouble = Trouble(outcome.trouble.reason, outcome.trouble.message) if outcome.trouble else None
+        situation = situate(spec, outcome.reported(), now)
+        error = outcome.trouble
+        trouble = Trouble(error.reason, error.message) if error and not isinstance(error, ConflictError) else None
         status = build_status(situation, outcome.plan, outcome.done, resource.status, resource.generation, trouble)
-        self._on_report(resource, situation, outcome.plan, status)
-        await self._reporter.report(resource, status, outcome.done, now)
-        self._registry.note_status(resource, status)
-        if outcome.trouble is not None:
-            raise outcome.trouble
+        self._on_report(resource, situation, outcome.plan)
+        await self._write(resource, status, now, outcome.done)
+        if error is not None:
+            raise error
         return _delay(outcome.plan, now)
 
-    async def _report_invalid(self, resource: Resource, error: SpecError) -> None:
-        now = self._clock.now()
-        status = invalid_status(error.message, resource.status, resource.generation, now)
-        await self._reporter.report(resource, status, (), now)
+    async def _write(self, resource: Resource, status: Json, now: datetime, done: Sequence[Step] = ()) -> None:
+        if not self._may_write():
+            return
+        self._on_status(resource, status)
+        await self._reporter.report(resource, status, done, now)
         self._registry.note_status(resource, status)
-
-
-def _set_aside(snapshot: Snapshot, target: str, error: MeshCAError) -> Snapshot:
-    """Go on with the other targets when one cannot be written; its phase is not left without it."""
-    state = Blocked(error.reason, error.message, is_transient=error.reason is Reason.API_ERROR)
-    observed = snapshot.observed.with_target(target, state)
-    return replace(snapshot, observed=observed)
 
 
 def _delay(decided: Plan, now: datetime) -> float | None:

@@ -34,8 +34,8 @@ class Resource:
         return {(target.namespace, target.secret_name) for target in self.spec.targets}
 
 
-def read_resource(body: Json) -> Resource:
-    """Read a MeshCA object as the API server gives it."""
+def read_resource(body: Json, namespace: str) -> Resource:
+    """Read a MeshCA object as the API server gives it, for the operator in this namespace."""
     metadata = body["metadata"]
     spec: MeshCASpec | SpecError
     try:
@@ -43,7 +43,7 @@ def read_resource(body: Json) -> Resource:
     except SpecError as error:
         spec = error
     return Resource(
-        owner=Owner(metadata["name"], metadata["uid"]),
+        owner=Owner(metadata["name"], metadata["uid"], namespace),
         generation=metadata.get("generation", 0),
         created=metadata.get("creationTimestamp", ""),
         spec=spec,

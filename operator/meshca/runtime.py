@@ -14,8 +14,6 @@ import kopf
 
 from meshca.clock import ServerClock, local_now
 from meshca.connection import Connection, Pulse, call, connect
-from meshca.core.model import Plan
-from meshca.core.situation import Situation
 from meshca.core.spec import FromSecret, MeshCASpec
 from meshca.election import Election
 from meshca.errors import MeshCAError, StoreError
@@ -39,6 +37,7 @@ GRACE_SECONDS = 1.2
 CRD_RETRY_SECONDS = 2.0
 WATCH_SILENCE_SECONDS = 200.0
 """Two bookmarks missed, and a reconnection."""
+RESYNC_SECONDS = 3600.0
 LAG_SECONDS = 5.0
 STUCK_SECONDS = 300.0
 
@@ -69,12 +68,12 @@ class Operator:
         metrics.resolve(self._metrics)
         self._reconciler = Reconciler(
             store=self._store,
-            namespace=settings.namespace,
             clock=clock,
             registry=self._registry,
             reporter=Reporter(self._store, settings.identity),
             may_write=lambda: self._election.is_leader,
-            on_report=self._on_report,
+            on_report=self._metrics.report,
+            on_status=self._on_status,
             on_step=self._metrics.count_step,
         )
 
@@ -136,8 +135,24 @@ class Operator:
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watching)
+            tasks.create_task(self._find_missed_deletions())
             await ready.wait()
             self.handle_signals()  # kopf has just put its own handlers in place of ours
+
+    async def _find_missed_deletions(self) -> None:
+        """Forget MeshCAs that were deleted while the watch was down: kopf never tells of them.
+
+        After a new list kopf compares nothing with what it knew (kopf/_cogs/clients/watching.py).
+        """
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            try:
+                present = {each["metadata"]["name"] for each in await self._store.list_meshcas()}
+            except StoreError as error:
+                logger.warning("%s", error.message)
+                continue
+            for name in set(self._registry) - present:
+                self._forget(name)
 
     async def _login(self) -> kopf.AiohttpSession:
         return kopf_session(self._connection, self._pulse)
@@ -162,7 +177,7 @@ class Operator:
         if kind == "DELETED" or body["metadata"].get("deletionTimestamp"):
             self._forget(name)
             return
-        resource = read_resource(body)
+        resource = read_resource(body, self._settings.namespace)
         rivals = self._registry.put(resource)
         if isinstance(resource.spec, MeshCASpec):
             self._watch.set_targets(name, self._watched(resource.spec))
@@ -193,9 +208,8 @@ class Operator:
         metadata = secret["metadata"]
         self._watch.expect(metadata["namespace"], metadata["name"], metadata["resourceVersion"])
 
-    def _on_report(self, resource: Resource, situation: Situation, plan: Plan, status: dict[str, Any]) -> None:
+    def _on_status(self, resource: Resource, status: dict[str, Any]) -> None:
         self._reported[resource.owner.name] = (resource.generation, status)
-        self._metrics.report(resource, situation, plan)
 
     async def _reconcile(self, name: str) -> float | None:
         try:

@@ -89,6 +89,10 @@ class Store:
         """Read the Deployments of a namespace that carry these labels."""
         return await self._list(f"/apis/apps/v1/namespaces/{quote(namespace)}/deployments", label_selector)
 
+    async def list_meshcas(self) -> list[Json]:
+        """Read every MeshCA."""
+        return await self._list(_MESHCAS)
+
     async def patch_status(self, name: str, status: Json) -> Json:
         """Merge-patch the status of a MeshCA."""
         path = f"{_MESHCAS}/{quote(name)}/status"
@@ -110,7 +114,7 @@ class Store:
                 return None
             raise
 
-    async def _list(self, path: str, label_selector: str) -> list[Json]:
+    async def _list(self, path: str, label_selector: str = "") -> list[Json]:
         answer = await self._send("GET", path, labelSelector=label_selector)
         items: list[Json] = answer.get("items") or []
         return items

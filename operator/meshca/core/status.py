@@ -16,7 +16,7 @@ from meshca.core.model import Blocked, Hold, Plan, Published, Root, Step
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import MeshCASpec, TargetSpec, rotation_time
 from meshca.core.words import when
-from meshca.names import Condition, Phase, Reason
+from meshca.names import Condition, Phase, Reason, root_secret_name
 
 Json = dict[str, Any]
 
@@ -78,6 +78,16 @@ def invalid_status(message: str, before: Mapping[str, Any], generation: int, now
     return {**before, "observedGeneration": generation, "conditions": conditions}
 
 
+def troubled_status(trouble: Trouble, before: Mapping[str, Any], generation: int, now: datetime) -> Json:
+    """Return the status of a MeshCA that could not be looked at: all else stays as it was."""
+    old = next((each for each in before.get("conditions") or [] if each["type"] == Condition.READY.value), None)
+    ready = (
+        (old["status"], Reason(old["reason"]), old["message"]) if old else ("False", trouble.reason, trouble.message)
+    )
+    wanted = {Condition.READY: ready, Condition.RECONCILING: ("True", trouble.reason, trouble.message)}
+    return {**before, "conditions": _merge(wanted, before, generation, now)}
+
+
 def reported_targets(status: Mapping[str, Any]) -> set[str]:
     """Return the targets that a status tells to be published."""
     return {str(each.get("name")) for each in status.get("targets") or [] if each.get("state") == "Published"}
@@ -113,8 +123,9 @@ def _root(situation: Situation, root: Root) -> Json:
     assert standing is not None or not root.has_key
     is_newest = standing is not None and root.revision == standing.newest.revision
     certificate = root.certificate
-    return {
+    entry = {
         "revision": root.revision,
+        "secretName": root_secret_name(situation.spec.name, root.revision) if root.has_key else None,
         "state": standing.state.value if standing is not None and is_newest else "retiring",
         "source": "secret" if root.given else "generated",
         "subject": certificate.subject,
@@ -124,6 +135,7 @@ def _root(situation: Situation, root: Root) -> Json:
         "notAfter": when(certificate.not_after),
         "keyAvailable": root.has_key,
     }
+    return {key: value for key, value in entry.items() if value is not None}
 
 
 def _target(situation: Situation, target: TargetSpec) -> Json:
