@@ -36,6 +36,9 @@ MARGIN = timedelta(milliseconds=50)
 """Wake a little after a date rather than a little before."""
 
 
+NOTHING = Plan(None, ())
+
+
 @dataclass(slots=True)
 class Pass:
     """What one pass has come to.
@@ -52,7 +55,7 @@ class Pass:
     aside: dict[str, Blocked] = field(default_factory=dict)
     done: list[Step] = field(default_factory=list)
     trouble: MeshCAError | None = None
-    plan: Plan = Plan(None, ())
+    plan: Plan = NOTHING
 
     def planned(self) -> Observed:
         """Return what the rules see: a target that was set aside is not written, and no phase is left without it."""

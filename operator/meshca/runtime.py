@@ -32,7 +32,7 @@ from meshca.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-GRACE_SECONDS = 1.2
+GRACE_SECONDS = 0.7
 """For passes that are running at SIGTERM; the whole process is gone within 2 s."""
 CRD_RETRY_SECONDS = 2.0
 WATCH_SILENCE_SECONDS = 200.0

@@ -81,9 +81,9 @@ def invalid_status(message: str, before: Mapping[str, Any], generation: int, now
 def troubled_status(trouble: Trouble, before: Mapping[str, Any], generation: int, now: datetime) -> Json:
     """Return the status of a MeshCA that could not be looked at: all else stays as it was."""
     old = next((each for each in before.get("conditions") or [] if each["type"] == Condition.READY.value), None)
-    ready = (
-        (old["status"], Reason(old["reason"]), old["message"]) if old else ("False", trouble.reason, trouble.message)
-    )
+    ready = ("False", str(trouble.reason), trouble.message)
+    if old is not None:
+        ready = (old["status"], old["reason"], old["message"])
     wanted = {Condition.READY: ready, Condition.RECONCILING: ("True", trouble.reason, trouble.message)}
     return {**before, "conditions": _merge(wanted, before, generation, now)}
 
@@ -219,13 +219,13 @@ def _history(before: Mapping[str, Any], done: Sequence[Step], now: datetime) -> 
 
 # --- Conditions ---------------------------------------------------------------
 
-_Wanted = Mapping[Condition, tuple[str, Reason, str]]
+_Wanted = Mapping[Condition, tuple[str, str, str]]
 
 
 def _conditions(
     situation: Situation, plan: Plan, before: Mapping[str, Any], generation: int, trouble: Trouble | None
 ) -> list[Json]:
-    wanted: dict[Condition, tuple[str, Reason, str]] = {Condition.READY: _ready(situation, plan, trouble)}
+    wanted: dict[Condition, tuple[str, str, str]] = {Condition.READY: _ready(situation, plan, trouble)}
     if trouble is not None:
         wanted[Condition.RECONCILING] = ("True", trouble.reason, trouble.message)
     stalled = [hold for hold in plan.holds if hold.stalled]
@@ -282,7 +282,7 @@ def _merge(wanted: _Wanted, before: Mapping[str, Any], generation: int, now: dat
             {
                 "type": kind.value,
                 "status": status,
-                "reason": reason.value,
+                "reason": str(reason),
                 "message": message,
                 "lastTransitionTime": old[kind.value]["lastTransitionTime"] if same else when(now),
                 "observedGeneration": generation,
