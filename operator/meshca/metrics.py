@@ -108,7 +108,7 @@ _Reports = dict[str, tuple[Situation, Plan]]
 
 def _roots(reports: _Reports) -> GaugeMetricFamily:
     family = GaugeMetricFamily(
-        "meshca_root_not_after_timestamp_seconds",
+        "meshca_authority_not_after_timestamp_seconds",
         "When a root ends. State: prepared, active, sole, or retiring.",
         labels=["name", "revision", "state"],
     )

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from meshca.core.model import Absent, Blocked, Published, Root, TargetState
+from meshca.core.situation import newest_first
 from meshca.core.spec import TargetSpec
 from meshca.core.words import when
 from meshca.errors import PKIError
@@ -325,7 +326,8 @@ def _is_intact(owner: Owner, secret: Json, content: Content, bundle: tuple[int, 
         and _is_marked(owner, secret)
         and owner.labels().items() <= (metadata.get("labels") or {}).items()
         and annotations.get(ANNOTATION_INTERMEDIATE) == content.intermediate.fingerprint
-        and annotations.get(ANNOTATION_REVISIONS) == _join(sorted(bundle, reverse=True))
+        and annotations.get(ANNOTATION_REVISIONS) == _join(bundle)
+        and bundle == newest_first(set(bundle))
     )
 
 

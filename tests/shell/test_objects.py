@@ -1,0 +1,285 @@
+"""Whose Secret it is, and what is left of it: the proof that nothing of a stranger's is ever written."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from meshca import objects
+from meshca.core.model import Absent, Blocked, Published, Root
+from meshca.core.spec import RootReload, TargetSpec
+from meshca.names import ANNOTATION_HOME, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, Reason, RootState
+from meshca.objects import Owner, Stamps
+from meshca.pki.cacerts import Cacerts, encode
+from meshca.pki.certs import KeyPair, make_intermediate, make_root
+from meshca.pki.keys import Algorithm, KeySpec
+
+P256 = KeySpec(Algorithm.ECDSA, 256)
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+WRITTEN = datetime(2026, 1, 1, 11, tzinfo=UTC)
+SINCE = datetime(2025, 12, 1, tzinfo=UTC)
+OWNER = Owner("mesh", "uid-1", "meshca-system")
+TARGET = TargetSpec(name="istio", namespace="istio-system", secret_name="cacerts", root_reload=RootReload.DETECT)
+
+Secret = dict[str, Any]
+
+
+def new_root(revision: int, meshca: str = "mesh") -> KeyPair:
+    """Return a root of ten years."""
+    days = timedelta(days=3650)
+    return make_root(meshca=meshca, revision=revision, organization="o", key=P256, now=SINCE, duration=days)
+
+
+def new_intermediate(root: KeyPair) -> KeyPair:
+    """Return an intermediate of 90 days."""
+    return make_intermediate(
+        root, meshca="mesh", target="istio", organization="o", key=P256, now=SINCE, duration=timedelta(days=90)
+    )
+
+
+PAIR, NEXT, STRANGER = new_root(1), new_root(2), new_root(1, "other")
+INTERMEDIATE = new_intermediate(PAIR)
+ROOT = Root(revision=1, certificate=PAIR.certificate, state=RootState.SOLE)
+ROOT_2 = Root(revision=2, certificate=NEXT.certificate, state=RootState.PREPARED)
+
+
+def as_stored(secret: Secret, manager: str = "meshca", operation: str = "Apply") -> Secret:
+    """Return an object as the API server answers it."""
+    secret["metadata"]["managedFields"] = [{"manager": manager, "operation": operation, "time": "2026-01-01T11:00:00Z"}]
+    return secret
+
+
+def ours(bundle: tuple[KeyPair, ...] = (PAIR,), stamps: Stamps | None = None) -> Secret:
+    """Return a target's Secret as we write it."""
+    cacerts = Cacerts(INTERMEDIATE, tuple(pair.certificate for pair in bundle))
+    revisions = [2, 1] if len(bundle) > 1 else [1]
+    stamps = stamps or Stamps(bundle_since=SINCE, signer_since=None)
+    return as_stored(objects.cacerts_secret(OWNER, TARGET, cacerts, revisions, stamps, owned=False))
+
+
+def with_data(secret: Secret, **changes: bytes | None) -> Secret:
+    """Return the same with some files changed (None: removed); a `__` in a name stands for its dash."""
+    for key, value in changes.items():
+        name = key.replace("__", "-").replace("_pem", ".pem")
+        secret["data"].pop(name, None)
+        if value is not None:
+            secret["data"][name] = b64encode(value).decode()
+    return secret
+
+
+def with_metadata(secret: Secret, **changes: Any) -> Secret:
+    """Return the same with some metadata replaced."""
+    secret["metadata"] |= changes
+    return secret
+
+
+def foreign(root: KeyPair = STRANGER) -> Secret:
+    """Return a whole CA that somebody else made, by kubectl."""
+    intermediate = new_intermediate(root)
+    data = encode(Cacerts(intermediate, (root.certificate,)))
+    secret = {"metadata": {"name": "cacerts", "namespace": "istio-system"}, "type": "Opaque", "data": {}}
+    secret["data"] = {name: b64encode(value).decode() for name, value in data.items()}
+    return as_stored(secret, "kubectl-create", "Update")
+
+
+def replaced() -> Secret:
+    """Return ours after somebody put a whole other CA over the four files."""
+    return ours() | {"data": foreign()["data"]}
+
+
+def read(secret: Secret | None, *roots: Root) -> Absent | Blocked | Published:
+    """Read a target's Secret."""
+    return objects.read_target(OWNER, TARGET, secret, roots or (ROOT,), NOW)
+
+
+LABELS = {LABEL_MESHCA: "mesh", "app.kubernetes.io/managed-by": "meshca"}
+
+NEVER_TOUCHED: dict[str, tuple[Callable[[], Secret], Reason, str]] = {
+    "a CA that somebody else made": (foreign, Reason.FOREIGN_SECRET, "was not made by this MeshCA"),
+    "somebody else's, with our labels copied by hand": (
+        lambda: with_metadata(foreign(), labels=LABELS),
+        Reason.FOREIGN_SECRET,
+        "was not made by this MeshCA",
+    ),
+    "somebody else's, applied by our field manager without our label": (
+        lambda: as_stored(foreign()),
+        Reason.FOREIGN_SECRET,
+        "was not made by this MeshCA",
+    ),
+    "an empty Secret": (lambda: foreign() | {"data": None}, Reason.FOREIGN_SECRET, "was not made by this MeshCA"),
+    "one that istiod made itself": (
+        lambda: with_data(foreign(), istio__generated=b""),
+        Reason.FOREIGN_SECRET,
+        "belongs to istiod",
+    ),
+    "ours, but istiod has taken it over": (
+        lambda: with_data(ours(), istio__generated=b""),
+        Reason.FOREIGN_SECRET,
+        "belongs to istiod",
+    ),
+    "ours, with tls.crt, which istiod would prefer": (
+        lambda: ours() | {"data": ours()["data"] | {"tls.crt": ""}},
+        Reason.FOREIGN_SECRET,
+        "istiod prefers",
+    ),
+    "of type kubernetes.io/tls": (
+        lambda: foreign() | {"type": "kubernetes.io/tls"},
+        Reason.FOREIGN_SECRET,
+        "istiod prefers",
+    ),
+    "ours, with a whole other CA put over it": (
+        replaced,
+        Reason.FOREIGN_SECRET,
+        "now holds a CA that this MeshCA did not make",
+    ),
+    "another MeshCA's": (
+        lambda: with_metadata(ours(), labels={LABEL_MESHCA: "other"}),
+        Reason.TARGET_CLAIMED,
+        "belongs to MeshCA other",
+    ),
+    "another installation's": (
+        lambda: with_metadata(ours(), annotations={ANNOTATION_HOME: "elsewhere"}),
+        Reason.TARGET_CLAIMED,
+        "is written by the operator in namespace elsewhere",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "reason", "words"), NEVER_TOUCHED.values(), ids=NEVER_TOUCHED.keys())
+def test_never_touched(make: Callable[[], Secret], reason: Reason, words: str) -> None:
+    state = read(make())
+    assert isinstance(state, Blocked)
+    assert state.reason == reason
+    assert words in state.message
+    assert "Secret istio-system/cacerts" in state.message
+
+
+def test_no_secret_is_absent() -> None:
+    assert read(None) == Absent()
+
+
+def test_what_we_write_is_read_back_whole() -> None:
+    state = read(ours((NEXT, PAIR)), ROOT, ROOT_2)
+    assert state == Published(
+        intermediate=INTERMEDIATE.certificate,
+        bundle=(2, 1),
+        intact=True,
+        written_at=WRITTEN,
+        bundle_since=SINCE,
+        signer_since=WRITTEN,
+    )
+
+
+SOUND = INTERMEDIATE.certificate.pem
+DAMAGED: dict[str, tuple[Callable[[], Secret], bool, tuple[int, ...]]] = {
+    "a chain of garbage: the intermediate is kept": (lambda: with_data(ours(), cert__chain_pem=b"x"), True, (1,)),
+    "no chain": (lambda: with_data(ours(), cert__chain_pem=None), True, (1,)),
+    "a chain with the root behind it": (
+        lambda: with_data(ours(), cert__chain_pem=SOUND + PAIR.certificate.pem),
+        True,
+        (1,),
+    ),
+    "a bundle of garbage": (lambda: with_data(ours(), root__cert_pem=b"x"), True, ()),
+    "a bundle with a stranger in it": (
+        lambda: with_data(ours(), root__cert_pem=PAIR.certificate.pem + STRANGER.certificate.pem),
+        True,
+        (1,),
+    ),
+    "a key of garbage: the intermediate is lost": (lambda: with_data(ours(), ca__key_pem=b"x"), False, (1,)),
+    "no key": (lambda: with_data(ours(), ca__key_pem=None), False, (1,)),
+    "somebody else's key": (lambda: with_data(ours(), ca__key_pem=STRANGER.key_pem), False, (1,)),
+    "a certificate of garbage": (lambda: with_data(ours(), ca__cert_pem=b"x"), False, (1,)),
+    "somebody else's certificate": (lambda: with_data(ours(), ca__cert_pem=STRANGER.certificate.pem), False, (1,)),
+    "no data at all": (lambda: ours() | {"data": None}, False, ()),
+    "data that is not base64": (lambda: ours() | {"data": {"ca-cert.pem": "%"}}, False, ()),
+    "no annotations": (lambda: with_metadata(ours(), annotations=None), True, (1,)),
+    "no labels": (lambda: with_metadata(ours(), labels=None), True, (1,)),
+    "restored from a backup, which keeps no field managers": (
+        lambda: with_metadata(ours(), managedFields=None),
+        True,
+        (1,),
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "keeps", "bundle"), DAMAGED.values(), ids=DAMAGED.keys())
+def test_ours_but_damaged(make: Callable[[], Secret], keeps: bool, bundle: tuple[int, ...]) -> None:
+    state = read(make())
+    assert isinstance(state, Published)
+    assert not state.intact
+    assert (state.intermediate is not None) == keeps
+    assert state.bundle == bundle
+
+
+def test_roots_in_the_wrong_order_are_put_right() -> None:
+    state = read(ours((PAIR, NEXT)), ROOT, ROOT_2)
+    assert isinstance(state, Published)
+    assert (state.bundle, state.intact) == ((1, 2), False)
+
+
+def test_what_carries_no_stamp_of_ours_is_as_young_as_can_be() -> None:
+    state = read(with_metadata(ours(), managedFields=None, annotations=None))
+    assert isinstance(state, Published)
+    assert (state.written_at, state.bundle_since, state.signer_since) == (NOW, NOW, NOW)
+
+
+def test_a_lost_root_is_seen_in_the_bundle_that_still_holds_it() -> None:
+    (lost,) = objects.seen_roots(OWNER, ours((NEXT, PAIR)), [ROOT_2])
+    assert (lost.revision, lost.certificate, lost.has_key) == (1, PAIR.certificate, False)
+    assert objects.seen_roots(OWNER, ours((NEXT, PAIR)), [ROOT, ROOT_2]) == []
+
+
+def test_a_lost_root_is_told_by_its_name_when_the_annotation_is_gone_too() -> None:
+    (lost,) = objects.seen_roots(OWNER, with_metadata(ours(), annotations=None), [])
+    assert lost.revision == 1
+
+
+def test_no_root_is_taken_from_a_secret_that_is_not_ours() -> None:
+    assert objects.seen_roots(OWNER, foreign(PAIR), []) == []
+
+
+def test_a_root_is_read_back_from_its_secret() -> None:
+    secret = objects.root_secret(OWNER, 1, RootState.PREPARED, PAIR, given=True, owned=True)
+    assert secret["immutable"] is True
+    assert objects.read_root(OWNER, secret) == Root(
+        revision=1, certificate=PAIR.certificate, state=RootState.PREPARED, given=True, owned=True
+    )
+    assert objects.root_pair(secret) == PAIR
+
+
+NO_ROOT: dict[str, Callable[[Secret], Secret]] = {
+    "no revision": lambda secret: with_metadata(secret, labels={LABEL_MESHCA: "mesh"}),
+    "a revision that is no number": lambda secret: with_metadata(secret, labels={LABEL_REVISION: "one"}),
+    "a name that is not a root's": lambda secret: with_metadata(secret, name="mesh-root-2"),
+    "no certificate": lambda secret: secret | {"data": {}},
+}
+
+
+@pytest.mark.parametrize("change", NO_ROOT.values(), ids=NO_ROOT.keys())
+def test_no_root(change: Callable[[Secret], Secret]) -> None:
+    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
+    assert objects.read_root(OWNER, change(secret)) is None
+
+
+def test_a_state_that_nobody_knows_is_none() -> None:
+    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
+    secret["metadata"]["labels"][LABEL_STATE] = "tired"
+    root = objects.read_root(OWNER, secret)
+    assert root is not None
+    assert root.state is None
+
+
+def test_a_published_bundle_is_read_back() -> None:
+    written = objects.config_map(OWNER, "mesh-trust-bundle", [ROOT_2, ROOT], owned=False)
+    assert objects.read_config_map(written, [ROOT, ROOT_2]) == (2, 1)
+    assert objects.read_config_map(written, [ROOT]) == (0, 1)
+    assert objects.read_config_map({"data": {"root-cert.pem": "x"}}, [ROOT]) == ()
+    assert objects.read_config_map(None, [ROOT]) is None
+
+
+def test_no_private_key_is_shown_by_what_holds_one() -> None:
+    words = INTERMEDIATE.key_pem.decode().splitlines()[1]
+    assert words not in repr(INTERMEDIATE)
+    assert words not in repr(read(ours()))
