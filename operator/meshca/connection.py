@@ -261,20 +261,28 @@ class _Credentials:
 async def _load(environ: Mapping[str, str]) -> Configuration:
     configuration = Configuration()
     path = environ.get("KUBECONFIG")
-    is_in_pod = not path and "KUBERNETES_SERVICE_HOST" in environ
-    path = path or str(Path.home() / ".kube" / "config")
     try:
-        if is_in_pod:
+        if not path and "KUBERNETES_SERVICE_HOST" in environ:
             load_incluster_config(client_configuration=configuration)
-        else:
-            await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
+            return configuration
+        path = path or str(Path.home() / ".kube" / "config")
+        if not any(Path(each).expanduser().exists() for each in path.split(os.pathsep) if each):
+            raise StoreError(Reason.API_ERROR, f"there is no {path}: set KUBECONFIG, or run in a pod")
+        await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
+    except StoreError:
+        raise
     except Exception as error:  # noqa: BLE001  # the loaders raise whatever a malformed file makes them trip over
-        where = "the pod's ServiceAccount" if is_in_pod else path
-        # The loader's own message can quote a whole user entry, with its key: only the harmless part is passed on.
-        harmless = re.match(r"Invalid kube-config file\. Expected (key \S+|object with name \S+)", str(error))
-        why = f"it has no {harmless[1]}" if harmless else type(error).__name__
-        raise StoreError(Reason.API_ERROR, f"cannot read how to reach the cluster from {where}: {why}") from None
+        where = path or "the pod's ServiceAccount"
+        raise StoreError(Reason.API_ERROR, f"cannot use {where}: {_harmless(error)}") from None
     return configuration
+
+
+def _harmless(error: Exception) -> str:
+    """Why a configuration cannot be used. The loader's own message can quote a whole user entry, with its key."""
+    missing = re.match(r"Invalid kube-config file\. Expected (key \S+|object with name \S+)", str(error))
+    if missing:
+        return f"it has no {missing[1]}"
+    return str(error) if str(error).startswith("Service ") else f"it is no kubeconfig ({type(error).__name__})"
 
 
 def _object(what: str, payload: bytes) -> dict[str, Any]:

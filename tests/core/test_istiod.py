@@ -20,6 +20,13 @@ def deployment(
     return {"metadata": metadata, "spec": spec, "status": parts.pop("status", {})}
 
 
+def lonely(**parts: Any) -> dict[str, Any]:
+    """Return the same without a second container."""
+    made = deployment(**parts)
+    del made["spec"]["template"]["spec"]["containers"][0]
+    return made
+
+
 ROLLED_OUT = {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}
 
 TABLE: dict[str, tuple[list[dict[str, Any]], Reason | None]] = {
@@ -47,6 +54,7 @@ TABLE: dict[str, tuple[list[dict[str, Any]], Reason | None]] = {
     "an image by digest alone": ([deployment("reg.example:5000/pilot@sha256:abc")], Reason.ISTIOD_UNKNOWN),
     "an image of one's own": ([deployment("istio/pilot:latest")], Reason.ISTIOD_UNKNOWN),
     "no container of istiod's name": ([deployment(container="istiod")], Reason.ISTIOD_UNKNOWN),
+    "an only container of another name": ([lonely(container="istiod")], None),
     "rolled out": ([deployment(status=ROLLED_OUT)], None),
     "the flag was just set, and the roll-out has not begun": (
         [deployment(status=ROLLED_OUT | {"observedGeneration": 1})],

@@ -87,7 +87,8 @@ def _judge_rollout(name: str, deployment: Json) -> Reload | None:
 
 def _container(deployment: Json) -> Json | None:
     containers = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
-    return next((each for each in containers if each.get("name") == "discovery"), None)
+    named = [each for each in containers if each.get("name") == "discovery"] or containers
+    return named[0] if len(named) == 1 else None
 
 
 def _version(deployment: Json, container: Json) -> tuple[int, int] | None:
