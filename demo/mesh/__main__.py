@@ -1,0 +1,57 @@
+"""`python -m demo.mesh`: run a mesh on Secret istio-system/cacerts of a cluster; print a Report per line.
+
+Ends when its standard input does, so that it never outlives the one who started it.
+"""
+
+import argparse
+import asyncio
+import sys
+from contextlib import suppress
+from datetime import timedelta
+
+from demo.kube import Cluster
+from demo.mesh.feed import feed
+from demo.mesh.mesh import Mesh, Settings
+
+REPORT_SECONDS = 0.2
+
+
+async def print_reports(mesh: Mesh) -> None:
+    """Print what the mesh sees, five times a second."""
+    while True:
+        print(mesh.report().to_json(), flush=True)
+        await asyncio.sleep(REPORT_SECONDS)
+
+
+async def run(kubeconfig: str, settings: Settings) -> None:
+    """Run until standard input ends."""
+    async with Cluster.connected(kubeconfig) as cluster, Mesh(settings).running() as mesh:
+        parts = [asyncio.create_task(part) for part in (feed(mesh, cluster), print_reports(mesh), _end_of_input())]
+        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for part in parts:
+            part.cancel()
+        for part in done:
+            part.result()
+
+
+async def _end_of_input() -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m demo.mesh", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--kubeconfig", required=True)
+    parser.add_argument("--leaf-seconds", type=float, default=Settings.leaf_ttl.total_seconds())
+    parser.add_argument("--handshakes-per-second", type=float, default=Settings.handshakes_per_second)
+    arguments = parser.parse_args()
+    settings = Settings(
+        leaf_ttl=timedelta(seconds=arguments.leaf_seconds), handshakes_per_second=arguments.handshakes_per_second
+    )
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        asyncio.run(run(arguments.kubeconfig, settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""Feed: from the API server to the mesh's kubelets."""
+
+from demo.kube import Cluster, decoded
+from demo.mesh.mesh import Mesh
+
+
+async def feed(mesh: Mesh, cluster: Cluster, namespace: str = "istio-system", name: str = "cacerts") -> None:
+    """Hand every version of the Secret to the mesh, beginning with the first that exists. Never returns."""
+    async for secret in cluster.follow(f"/api/v1/namespaces/{namespace}/secrets", name):
+        if secret is not None:
+            mesh.secret_changed(decoded(secret))
