@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import load_incluster_config, load_kube_config
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 from yarl import URL
 
 from meshca import __version__
@@ -259,30 +259,36 @@ class _Credentials:
 
 
 async def _load(environ: Mapping[str, str]) -> Configuration:
+    if not environ.get("KUBECONFIG") and "KUBERNETES_SERVICE_HOST" in environ:
+        return _load_in_pod()
+    path = environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if not _is_any_file(path):
+        raise StoreError(Reason.API_ERROR, f"there is no {path}: set KUBECONFIG, or run in a pod")
     configuration = Configuration()
-    path = environ.get("KUBECONFIG")
     try:
-        if not path and "KUBERNETES_SERVICE_HOST" in environ:
-            load_incluster_config(client_configuration=configuration)
-            return configuration
-        path = path or str(Path.home() / ".kube" / "config")
-        if not any(Path(each).expanduser().exists() for each in path.split(os.pathsep) if each):
-            raise StoreError(Reason.API_ERROR, f"there is no {path}: set KUBECONFIG, or run in a pod")
         await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
-    except StoreError:
-        raise
-    except Exception as error:  # noqa: BLE001  # the loaders raise whatever a malformed file makes them trip over
-        where = path or "the pod's ServiceAccount"
-        raise StoreError(Reason.API_ERROR, f"cannot use {where}: {_harmless(error)}") from None
+    except Exception as error:  # noqa: BLE001  # the loader raises whatever a malformed file makes it trip over
+        raise StoreError(Reason.API_ERROR, f"cannot use {path}: {_harmless(error)}") from None
     return configuration
+
+
+def _load_in_pod() -> Configuration:
+    configuration = Configuration()
+    try:
+        load_incluster_config(client_configuration=configuration)
+    except (ConfigException, OSError) as error:
+        raise StoreError(Reason.API_ERROR, f"cannot use the pod's ServiceAccount: {error}") from error
+    return configuration
+
+
+def _is_any_file(paths: str) -> bool:
+    return any(Path(each).expanduser().exists() for each in paths.split(os.pathsep) if each)
 
 
 def _harmless(error: Exception) -> str:
     """Why a configuration cannot be used. The loader's own message can quote a whole user entry, with its key."""
     missing = re.match(r"Invalid kube-config file\. Expected (key \S+|object with name \S+)", str(error))
-    if missing:
-        return f"it has no {missing[1]}"
-    return str(error) if str(error).startswith("Service ") else f"it is no kubeconfig ({type(error).__name__})"
+    return f"it has no {missing[1]}" if missing else f"it is no kubeconfig ({type(error).__name__})"
 
 
 def _object(what: str, payload: bytes) -> dict[str, Any]:

@@ -252,9 +252,7 @@ def _flags(home: Path, etcd_url: str, port: int, token: str) -> list[str]:
     return [f"--{name}={value}" for name, value in options.items()]
 
 
-def _wait_until_ready(
-    process: "subprocess.Popen[bytes]", url: str, token: str, certificate: Path, log: Path
-) -> bytes:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, token: str, certificate: Path, log: Path) -> bytes:
     """The server's self-signed certificate, once /readyz says ok."""
     deadline = time.monotonic() + READY_WITHIN
     request = urllib.request.Request(f"{url}/readyz", headers={"Authorization": f"Bearer {token}"})

@@ -86,7 +86,7 @@ def _judge_rollout(name: str, deployment: Json) -> Reload | None:
 
 
 def _container(deployment: Json) -> Json | None:
-    containers = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
+    containers: Sequence[Json] = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
     named = [each for each in containers if each.get("name") == "discovery"] or containers
     return named[0] if len(named) == 1 else None
 
