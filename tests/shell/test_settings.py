@@ -1,0 +1,43 @@
+from argparse import ArgumentParser
+
+import pytest
+
+from meshca.settings import Settings, add_arguments
+
+
+def settings(*flags: str, **environ: str) -> Settings:
+    parser = ArgumentParser(prog="meshca run")
+    add_arguments(parser)
+    return Settings.of(parser.parse_args(flags), environ)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "expected"),
+    [
+        pytest.param([], {}, "meshca-system", id="nothing is said: the default"),
+        pytest.param([], {"POD_NAMESPACE": "security"}, "security", id="in a pod: the pod's"),
+        pytest.param(["--namespace=mine"], {"POD_NAMESPACE": "security"}, "mine", id="a flag beats the pod"),
+        pytest.param([], {"POD_NAMESPACE": ""}, "meshca-system", id="an empty variable says nothing"),
+    ],
+)
+def test_the_namespace(flags, environ, expected):
+    assert settings(*flags, **environ).namespace == expected
+
+
+def test_a_pod_is_known_by_its_name_so_that_its_next_container_takes_the_lease_over():
+    assert settings(POD_NAME="meshca-7d9f-abcde").identity == "meshca-7d9f-abcde"
+
+
+def test_two_processes_on_one_machine_have_different_identities():
+    assert settings().identity != settings().identity
+
+
+def test_the_flags_are_taken():
+    given = settings("--metrics-address=127.0.0.1:0", "--log-format=json", "--log-level=debug")
+    assert (given.metrics_address, given.log_format, given.log_level) == ("127.0.0.1:0", "json", "debug")
+
+
+def test_a_log_format_that_does_not_exist_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        settings("--log-format=xml")
+    assert "invalid choice: 'xml'" in capsys.readouterr().err

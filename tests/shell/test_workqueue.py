@@ -1,0 +1,370 @@
+import asyncio
+import logging
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshca.errors import ConflictError, StoreError
+from meshca.names import Reason
+from meshca.workqueue import CONFLICT_RETRIES, MAX_BACKOFF_SECONDS, LoopLag, WorkQueue, _Timers
+from tests.shell.virtual_time import in_virtual_time
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Passes:
+    """A handler that notes when it was called, and does what it is told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[float, str]] = []
+        self.results: list[float | Exception | None] = []
+        self.work_seconds = 0.0
+        self.at_a_time = 0
+        self.most_at_a_time = 0
+        self.finished = 0
+
+    async def __call__(self, key: str) -> float | None:
+        self.calls.append((round(now(), 3), key))
+        self.at_a_time += 1
+        self.most_at_a_time = max(self.most_at_a_time, self.at_a_time)
+        try:
+            await asyncio.sleep(self.work_seconds)
+        finally:
+            self.at_a_time -= 1
+        self.finished += 1
+        result = self.results.pop(0) if self.results else None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    @property
+    def times(self) -> list[float]:
+        return [at for at, _ in self.calls]
+
+
+@pytest.fixture
+def passes() -> Passes:
+    return Passes()
+
+
+@pytest.fixture
+def queue(passes) -> WorkQueue:
+    return WorkQueue(passes, jitter=lambda: 1.0, lag_period=None)
+
+
+def conflict() -> ConflictError:
+    return ConflictError(Reason.API_ERROR, "cacerts changed", status=409)
+
+
+@in_virtual_time
+async def test_a_key_asked_for_many_times_is_handled_once(passes, queue):
+    queue.start()
+    for _ in range(5):
+        queue.add("mesh")
+    await asyncio.sleep(1)
+    assert passes.calls == [(0, "mesh")]
+
+
+@in_virtual_time
+async def test_a_key_asked_for_while_it_is_handled_is_handled_once_more_and_never_twice_at_a_time(passes, queue):
+    queue.start()
+    passes.work_seconds = 10
+    queue.add("mesh")
+    await asyncio.sleep(5)
+    queue.add("mesh")
+    queue.add("mesh")
+    await asyncio.sleep(60)
+    assert passes.times == [0, 10]
+    assert passes.most_at_a_time == 1
+
+
+@in_virtual_time
+async def test_different_keys_are_handled_at_a_time_but_no_more_than_there_are_workers(passes):
+    passes.work_seconds = 10
+    queue = WorkQueue(passes, workers=3)
+    queue.start()
+    for number in range(7):
+        queue.add(f"mesh-{number}")
+    await asyncio.sleep(60)
+    assert passes.times == [0, 0, 0, 10, 10, 10, 20]
+    assert passes.most_at_a_time == 3
+
+
+@in_virtual_time
+async def test_a_result_says_when_the_key_is_handled_again(passes, queue):
+    queue.start()
+    passes.results = [3600, 86400, None]
+    queue.add("mesh")
+    await asyncio.sleep(1_000_000)
+    assert passes.times == [0, 3600, 90000]
+
+
+@in_virtual_time
+async def test_a_result_of_nothing_to_wait_for_means_at_once(passes, queue):
+    queue.start()
+    passes.results = [0, -5, None]
+    queue.add("mesh")
+    await asyncio.sleep(60)
+    assert passes.times == [0, 0, 0]
+
+
+@pytest.mark.parametrize("order", [(50, 20), (20, 50)], ids=["the earlier comes last", "the later comes last"])
+@in_virtual_time
+async def test_of_two_timers_the_earlier_wins(passes, queue, order):
+    queue.start()
+    for seconds in order:
+        queue.add_at("mesh", now() + seconds)
+    await asyncio.sleep(1000)
+    assert passes.times == [20]
+
+
+@in_virtual_time
+async def test_a_timer_in_the_past_fires_at_once(passes, queue):
+    queue.start()
+    queue.add_at("mesh", now() - 1)
+    await asyncio.sleep(1)
+    assert passes.times == [0]
+
+
+@in_virtual_time
+async def test_a_pass_answers_for_the_timers_set_before_it(passes, queue):
+    queue.start()
+    queue.add_at("mesh", now() + 20)
+    passes.results = [50]
+    queue.add("mesh")
+    await asyncio.sleep(1000)
+    assert passes.times == [0, 50]
+
+
+@in_virtual_time
+async def test_a_timer_set_during_a_pass_wins_over_a_later_result(passes, queue):
+    queue.start()
+    passes.work_seconds = 10
+    passes.results = [500]
+    queue.add("mesh")
+    await asyncio.sleep(5)
+    queue.add_at("mesh", now() + 15)
+    await asyncio.sleep(100)
+    assert passes.times == [0, 20]
+
+
+@in_virtual_time
+async def test_timers_of_many_keys_fire_in_order(passes, queue):
+    queue.start()
+    for number in (3, 1, 2):
+        queue.add_at(f"mesh-{number}", now() + number)
+    await asyncio.sleep(10)
+    assert passes.calls == [(1, "mesh-1"), (2, "mesh-2"), (3, "mesh-3")]
+
+
+@in_virtual_time
+async def test_a_failing_key_is_retried_ever_more_slowly_up_to_a_bound(passes, queue):
+    queue.start()
+    passes.results = [ValueError("bad day")] * 12
+    queue.add("mesh")
+    await asyncio.sleep(100_000)
+    gaps = [later - earlier for earlier, later in zip(passes.times, passes.times[1:], strict=False)]
+    assert gaps == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300], abs=0.1)
+    assert max(gaps) <= MAX_BACKOFF_SECONDS + 0.1
+
+
+@in_virtual_time
+async def test_retries_are_spread_between_half_and_whole_of_their_delay(passes):
+    passes.results = [ValueError("bad day")]
+    queue = WorkQueue(passes, jitter=lambda: 0.0)
+    queue.start()
+    queue.add("mesh")
+    await asyncio.sleep(100)
+    assert passes.times == [0, 1]
+
+
+@in_virtual_time
+async def test_a_success_ends_the_slowness(passes, queue):
+    queue.start()
+    passes.results = [*[ValueError("bad day")] * 5, None, ValueError("again")]
+    queue.add("mesh")
+    await asyncio.sleep(1000)
+    queue.add("mesh")
+    await asyncio.sleep(100)
+    assert passes.times[-1] - passes.times[-2] == pytest.approx(2, abs=0.1)
+
+
+@in_virtual_time
+async def test_one_failing_key_keeps_no_other_waiting(passes):
+    passes.results = [ValueError("bad day")]
+    queue = WorkQueue(passes, workers=1)
+    queue.start()
+    queue.add("bad")
+    queue.add("good")
+    await asyncio.sleep(0.5)
+    assert passes.calls == [(0, "bad"), (0, "good")]
+
+
+@in_virtual_time
+async def test_a_conflict_is_looked_at_again_at_once_but_not_for_ever(passes, queue):
+    queue.start()
+    passes.results = [conflict() for _ in range(CONFLICT_RETRIES + 1)]
+    queue.add("mesh")
+    await asyncio.sleep(0.5)
+    assert passes.times == [0] * (CONFLICT_RETRIES + 1)
+    await asyncio.sleep(100)
+    assert len(passes.calls) == CONFLICT_RETRIES + 2
+
+
+@in_virtual_time
+async def test_the_api_servers_retry_after_is_obeyed(passes, queue):
+    queue.start()
+    passes.results = [StoreError(Reason.API_ERROR, "slow down", status=429, retry_after=40)]
+    queue.add("mesh")
+    await asyncio.sleep(100)
+    assert passes.times == pytest.approx([0, 40], abs=0.1)
+
+
+@in_virtual_time
+async def test_a_failure_is_logged_with_its_key_and_reason(passes, queue, caplog):
+    queue.start()
+    passes.results = [StoreError(Reason.FORBIDDEN, "may not read cacerts", status=403)]
+    queue.add("mesh")
+    await asyncio.sleep(0.5)
+    (record,) = caplog.records
+    assert (record.levelno, record.meshca, record.reason) == (logging.WARNING, "mesh", Reason.FORBIDDEN)
+    assert record.getMessage() == "may not read cacerts; next try in 2 s"
+
+
+@in_virtual_time
+async def test_a_forgotten_key_is_not_handled_by_its_timer_nor_from_the_queue(passes):
+    passes.work_seconds = 1
+    queue = WorkQueue(passes, workers=1)
+    queue.start()
+    queue.add("busy")
+    queue.add("waiting")
+    queue.add_at("timed", now() + 5)
+    await asyncio.sleep(0.5)
+    queue.forget("waiting")
+    queue.forget("timed")
+    assert queue.depth == 0
+    await asyncio.sleep(100)
+    assert passes.calls == [(0, "busy")]
+
+
+@in_virtual_time
+async def test_the_result_of_a_pass_that_was_forgotten_plans_nothing(passes, queue):
+    queue.start()
+    passes.work_seconds = 10
+    passes.results = [5]
+    queue.add("mesh")
+    await asyncio.sleep(5)
+    queue.forget("mesh")
+    await asyncio.sleep(100)
+    assert passes.times == [0]
+
+
+@in_virtual_time
+async def test_a_key_that_comes_back_after_being_forgotten_is_handled(passes, queue):
+    queue.start()
+    passes.work_seconds = 10
+    queue.add("mesh")
+    await asyncio.sleep(5)
+    queue.forget("mesh")
+    queue.add("mesh")
+    await asyncio.sleep(100)
+    assert passes.times == [0, 10]
+
+
+@in_virtual_time
+async def test_stopping_lets_a_pass_end_and_begins_none(passes, queue):
+    queue.start()
+    passes.work_seconds = 10
+    passes.results = [1]
+    queue.add("mesh")
+    await asyncio.sleep(5)
+    queue.add("mesh")
+    queue.add_at("other", now() + 1)
+    await queue.stop(grace=20)
+    queue.add("late")
+    await asyncio.sleep(100)
+    assert passes.times == [0]
+    assert passes.finished == 1
+
+
+@in_virtual_time
+async def test_stopping_cancels_what_does_not_end_in_time(passes, queue):
+    queue.start()
+    passes.work_seconds = 1000
+    queue.add("mesh")
+    await asyncio.sleep(5)
+    stopped = now()
+    await queue.stop(grace=2)
+    assert now() - stopped == pytest.approx(2, abs=0.1)
+    assert (passes.finished, passes.at_a_time) == (0, 0)
+
+
+@in_virtual_time
+async def test_a_queue_that_never_started_can_be_stopped(passes):
+    await WorkQueue(passes).stop(grace=1)
+    assert passes.calls == []
+
+
+@in_virtual_time
+async def test_depth_and_age_tell_of_the_oldest_unfinished_key(passes):
+    passes.work_seconds = 100
+    queue = WorkQueue(passes, workers=1)
+    queue.start()
+    assert (queue.depth, queue.running, queue.oldest_age) == (0, 0, 0)
+    queue.add("first")
+    await asyncio.sleep(10)
+    queue.add("second")
+    await asyncio.sleep(20)
+    assert (queue.depth, queue.running) == (1, 1)
+    assert queue.oldest_age == pytest.approx(30, abs=0.1)
+    await asyncio.sleep(75)
+    assert (queue.depth, queue.running) == (0, 1)
+    assert queue.oldest_age == pytest.approx(5, abs=0.1)
+
+
+async def test_a_blocked_event_loop_shows_as_lag_while_it_lasts_and_afterwards():
+    lag = LoopLag(0.01)
+    time.sleep(0.1)  # noqa: ASYNC251  # this is what must be noticed
+    assert lag.worst > 0.08
+    await asyncio.sleep(0.02)
+    assert lag.worst > 0.08
+    lag.stop()
+
+
+@in_virtual_time
+async def test_an_idle_event_loop_does_not_lag():
+    lag = LoopLag(1.0)
+    await asyncio.sleep(60)
+    assert lag.worst < 0.01
+
+
+@given(st.lists(st.tuples(st.sampled_from(["set", "drop"]), st.sampled_from("abc"), st.integers(0, 20)), max_size=60))
+@settings(deadline=None)
+@in_virtual_time
+async def test_each_key_fires_once_at_the_earliest_of_its_times(steps):
+    """The heap against a plain dict of the times."""
+    begun = now()
+    fired: list[tuple[float, str]] = []
+    timers = _Timers(lambda key: fired.append((round(now() - begun), key)))
+    expected: dict[str, float] = {}
+    for action, key, when in steps:
+        if action == "set":
+            timers.set_earliest(key, begun + when)
+            expected[key] = min(expected.get(key, when), when)
+        else:
+            timers.drop(key)
+            expected.pop(key, None)
+    await asyncio.sleep(30)
+    assert sorted(fired) == sorted((when, key) for key, when in expected.items())
+
+
+@in_virtual_time
+async def test_the_heap_does_not_grow_with_replaced_timers(queue):
+    queue.start()
+    for seconds in range(10_000, 0, -1):
+        queue.add_at("mesh", now() + seconds)
+    assert len(queue._timers._heap) < 100
