@@ -34,6 +34,8 @@ from meshca.names import Reason
 logger = logging.getLogger(__name__)
 
 NOT_FOUND = 404
+LEAST_SECONDS = 0.05
+"""With less time left than this, no request can be made."""
 RELEASE_SECONDS = 1.0
 """A process that ends does not wait longer for the Lease to be emptied: it runs out anyway."""
 
@@ -47,18 +49,18 @@ class Timing:
         renew_deadline: how long the holder works on without having renewed it.
         renew_period: how often the holder renews: the only requests of an idle operator.
         retry_period: how often others look, and the holder tries again.
-        call_timeout: how long one request may take; two of them fit before the deadline.
+        call_timeout: how long one request may take; one may fail without an answer and be made again in time.
     """
 
     duration: float = 15.0
     renew_deadline: float = 10.0
-    renew_period: float = 5.0
+    renew_period: float = 4.0
     retry_period: float = 2.0
-    call_timeout: float = 3.0
+    call_timeout: float = 2.5
 
     def __post_init__(self) -> None:
-        if not self.call_timeout + self.renew_period < self.renew_deadline < self.duration:
-            raise ValueError("call_timeout + renew_period < renew_deadline < duration must hold")
+        if not self.renew_period + self.call_timeout + self.retry_period < self.renew_deadline < self.duration:
+            raise ValueError("renew_period + call_timeout + retry_period < renew_deadline < duration must hold")
 
 
 class Election:
@@ -140,7 +142,7 @@ class Election:
         logger.info("%s leads", self._identity)
         self._leading.set()
         pause = self._timing.renew_period
-        while self.is_leader:
+        while self.time_left > LEAST_SECONDS:
             await asyncio.sleep(min(pause, self.time_left))
             renewed = await self._attempt(self._renew)
             pause = self._timing.renew_period if renewed else self._timing.retry_period
@@ -177,7 +179,7 @@ class Election:
 
     async def _renew(self) -> bool:
         """Prolong our Lease: not after the deadline, when it may be somebody else's already."""
-        return self.time_left > 0 and await self._rewrite({})
+        return self.time_left > LEAST_SECONDS and await self._rewrite({})
 
     async def _release(self) -> bool:
         """Empty our Lease, as client-go does: whoever looks next may take it at once."""

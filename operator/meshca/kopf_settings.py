@@ -5,6 +5,7 @@ are turned into what it does survive: the end of a stream, and a new list.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from itertools import chain, repeat
@@ -25,7 +26,6 @@ SILENCE_SECONDS = 90.0
 ERROR_PAUSE_SECONDS = 1.0
 
 _GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n'
-_ERROR = b'{"type":"ERROR"'
 
 
 def kopf_settings() -> kopf.OperatorSettings:
@@ -116,10 +116,20 @@ class _Events:
             self._pulse.beat()
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                if line.startswith(_ERROR):
+                if _is_error(line):
                     yield await _gone(line)
                     return
                 yield line + b"\n"
+
+
+def _is_error(line: bytes) -> bool:
+    # An event is parsed here only if it may be one: kopf parses each of them itself.
+    if b'"ERROR"' not in line:
+        return False
+    try:
+        return bool(json.loads(line)["type"] == "ERROR")
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 async def _gone(error: bytes) -> bytes:

@@ -375,6 +375,23 @@ EXPIRY = {
     "nothing under an expired root is valid: Trust need not wait": Row(
         observed([DEAD, root(2, PREPARED)], published(DEAD, 2, 1, since=NOW)), MarkRoot(2, ACTIVE), Phase.TRUST
     ),
+    "an expired root can serve no target that is not there: a new root first": Row(
+        observed([DEAD], Absent()), CreateRoot(2, PREPARED), Phase.PENDING
+    ),
+    "which need not be trusted by anybody before it signs": Row(
+        observed([DEAD, root(2, PREPARED)], Absent()), MarkRoot(2, ACTIVE), Phase.PENDING
+    ),
+    "and then serves it": Row(
+        observed([DEAD, root(2, ACTIVE)], Absent()), WriteCacerts("istio", 2, (2, 1), issue=True), Phase.PENDING
+    ),
+    "an expired root is not asked for another key type": Row(
+        observed([DEAD], published(DEAD, 1, written_at=NOW)),
+        None,
+        spec=spec(intermediate={"privateKey": {"algorithm": "RSA"}}),
+    ),
+    "where all is expired, an istiod that ignores new roots holds nothing up": Row(
+        observed([DEAD], published(DEAD, 1), reload=IGNORES), CreateRoot(2, PREPARED)
+    ),
     "nor need the switch": Row(
         observed([DEAD, root(2, ACTIVE)], published(DEAD, 2, 1, since=NOW)),
         WriteCacerts("istio", 2, (2, 1), issue=True),

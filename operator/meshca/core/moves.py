@@ -46,8 +46,8 @@ def _grow(standing: Standing, name: str, signer: Root, union: tuple[int, ...]) -
 
 def _switch(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold:
     new, until = standing.signer, schedule.trusted_at(target, situation.spec)
-    if not new.has_key:
-        return _cannot_sign(standing, name, target)
+    if not situation.can_sign(new):
+        return _cannot_sign(new, f"target {name} cannot switch to root {new.revision}")
     if situation.now >= until or is_spent(situation, target, signer):
         action = WriteCacerts(name, new.revision, target.bundle, issue=True)
         return Step(action, Reason.SIGNER_SWITCHED, f"target {name} now signs under root {new.revision}")
@@ -78,11 +78,8 @@ def issue(situation: Situation, name: str, bundle: tuple[int, ...], reason: Reas
     """Make a new intermediate where there is none to keep."""
     assert situation.standing is not None
     signer = situation.standing.signer
-    if not signer.has_key:
-        message = (
-            f"target {name} has no intermediate, and the key of root {signer.revision} that would sign one is lost"
-        )
-        return Hold(Reason.ROOT_KEY_LOST, message, stalled=True)
+    if not situation.can_sign(signer):
+        return _cannot_sign(signer, f"target {name} has no intermediate, and cannot get one")
     action = WriteCacerts(name, signer.revision, bundle, issue=True)
     verb = "gets its" if reason is Reason.INTERMEDIATE_ISSUED else "was damaged or deleted and gets a new"
     return Step(action, reason, f"target {name} {verb} intermediate under root {signer.revision}")
@@ -96,12 +93,9 @@ def renew(situation: Situation, name: str, target: Published, signer: Root) -> S
     if why is None:
         at = _renew_at(situation, target, signer)
         return Hold(Reason.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}", at)
-    if not signer.has_key:
-        message = (
-            f"the intermediate of target {name} cannot be renewed because the key of root {signer.revision} is lost;"
-            f" it ends at {when(until)}"
-        )
-        return Hold(Reason.ROOT_KEY_LOST, message, stalled=True)
+    if not situation.can_sign(signer):
+        what = f"the intermediate of target {name}, which ends at {when(until)}, cannot be renewed"
+        return _cannot_sign(signer, what)
     loaded = schedule.loaded_at(target, spec)
     if now < min(loaded, until):
         message = f"renews the intermediate of target {name} because {why}, once the last change is loaded"
@@ -141,13 +135,12 @@ def _renew_at(situation: Situation, target: Published, signer: Root) -> datetime
     return min(dates, default=None)
 
 
-def _cannot_sign(standing: Standing, name: str, target: Published) -> Hold:
-    assert target.intermediate is not None
-    message = (
-        f"target {name} cannot switch because the key of root {standing.signer.revision} is lost;"
-        f" its intermediate ends at {when(target.intermediate.not_after)}"
-    )
-    return Hold(Reason.ROOT_KEY_LOST, message, stalled=True)
+def _cannot_sign(signer: Root, what: str) -> Hold:
+    """Say what cannot be done because a root can sign no more; the way out is a new root (core/replacement.py)."""
+    if not signer.has_key:
+        return Hold(Reason.ROOT_KEY_LOST, f"{what}: the key of root {signer.revision} is lost", stalled=True)
+    ended = when(signer.certificate.not_after)
+    return Hold(Reason.EXPIRED, f"{what}: root {signer.revision} expired at {ended}")
 
 
 def switches_next(situation: Situation, target: Published) -> bool:

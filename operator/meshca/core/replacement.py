@@ -2,8 +2,8 @@
 
 from meshca.core import schedule
 from meshca.core.duration import format_duration
-from meshca.core.model import Blocked, Hold, Outcome, Root
-from meshca.core.situation import Situation, Standing
+from meshca.core.model import Blocked, Hold, Outcome, Published, Root
+from meshca.core.situation import Situation, Standing, is_spent
 from meshca.core.spec import FromSecret, RootReload, rotation_time
 from meshca.core.words import when
 from meshca.errors import MeshCAError
@@ -94,7 +94,8 @@ def reload_holds(situation: Situation, what: str, remark: str) -> list[Hold]:
     holds = []
     for target in situation.spec.targets:
         reload = situation.observed.reloads.get(target.name)
-        if target.root_reload is RootReload.LIVE or target.name not in situation.published:
+        state = situation.published.get(target.name)
+        if target.root_reload is RootReload.LIVE or state is None or _has_nothing_to_lose(situation, state):
             continue
         if reload is None:
             message = f"{what}: it is not known yet whether the istiod of target {target.name} loads changed roots"
@@ -102,6 +103,12 @@ def reload_holds(situation: Situation, what: str, remark: str) -> list[Hold]:
         elif reload.reason is not None:
             holds.append(Hold(reload.reason, f"{what}: {reload.message}; {remark}", stalled=True))
     return holds
+
+
+def _has_nothing_to_lose(situation: Situation, target: Published) -> bool:
+    """Where all is expired an istiod that loads nothing breaks nothing, and its next restart mends it."""
+    signer = situation.signer_of(target)
+    return signer is not None and is_spent(situation, target, signer)
 
 
 def _by_when(situation: Situation, standing: Standing) -> str:

@@ -262,7 +262,7 @@ def _leave(situation: Situation, waits: list[datetime | None], step: Step, hold:
 
 
 def _trusted_at(situation: Situation, standing: Standing, state: TargetState) -> datetime | None:
-    if isinstance(state, Absent) and not standing.signer.has_key:
+    if isinstance(state, Absent) and not situation.can_sign(standing.signer):
         return situation.now  # nothing is served there, and nothing can be
     if not isinstance(state, Published) or standing.newest.revision not in state.bundle:
         return None
@@ -284,7 +284,7 @@ def _all_loaded(situation: Situation) -> datetime | None:
     assert standing is not None
     dates = []
     for state in situation.observed.targets.values():
-        if isinstance(state, Absent) and not standing.signer.has_key:
+        if isinstance(state, Absent) and not situation.can_sign(standing.signer):
             continue
         if not isinstance(state, Published) or set(state.bundle) != set(standing.bundle):
             return None

@@ -53,6 +53,10 @@ class Situation:
         wanted = self.standing.signer if self.standing is not None else None
         return wanted if wanted in signers else next(reversed(signers), None)
 
+    def can_sign(self, root: Root) -> bool:
+        """Tell whether a root can sign anything that would be valid."""
+        return root.has_key and self.now < root.certificate.not_after
+
     @property
     def next_revision(self) -> int:
         """Return the revision of the next root: never one that was used before."""
