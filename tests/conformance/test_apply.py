@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.client import APPLY, MERGE, API, entries, owned
+from tests.conformance.client import API, APPLY, MERGE, entries, owned
 from tests.conformance.conftest import WIDGETS
 
 A, B = "YQ==", "Yg=="
@@ -71,7 +71,8 @@ async def test_conflicts_with_several_managers_are_all_named(api: API) -> None:
     await api.apply_secret("s", {"c.pem": A}, manager="two")
     refused = await api.apply_secret("s", {"a": B, "b": B, "c.pem": B})
     assert refused.body["message"] == (
-        'Apply failed with 3 conflicts: conflicts with "one":\n- .data.a\n- .data.b\nconflicts with "two":\n- .data.c.pem'
+        "Apply failed with 3 conflicts: "
+        'conflicts with "one":\n- .data.a\n- .data.b\nconflicts with "two":\n- .data.c.pem'
     )
 
 

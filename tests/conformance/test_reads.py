@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.client import METADATA_ONLY, METADATA_ONLY_LIST, TABLE, API
+from tests.conformance.client import API, METADATA_ONLY, METADATA_ONLY_LIST, TABLE
 from tests.conformance.conftest import GROUP, WIDGETS
 
 A, B = "YQ==", "Yg=="

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from demo.controlplane import EmbeddedControlPlane
-from tests.conformance.client import APPLY, JSON_PATCH, MERGE, API, Answer, connect
+from tests.conformance.client import API, APPLY, JSON_PATCH, MERGE, Answer, connect
 from tests.conformance.conftest import GROUP, WIDGETS, serve_widgets
 from tests.support.apiserver import APIServer
 

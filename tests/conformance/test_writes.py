@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.client import JSON_PATCH, MERGE, STRATEGIC, API, Answer
+from tests.conformance.client import API, JSON_PATCH, MERGE, STRATEGIC, Answer
 from tests.conformance.conftest import WIDGETS
 
 A, B = "YQ==", "Yg=="

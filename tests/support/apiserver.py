@@ -43,10 +43,10 @@ except (AttributeError, OSError):
     pass
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Starts a program that dies with us, however we die. Not a preexec_fn: that forks, which a threaded process must not."""
+"""Starts a program that dies with us, however we die. (A preexec_fn would fork, which a threaded process must not.)"""
 
 
-class Unavailable(Exception):
+class Unavailable(Exception):  # noqa: N818  # reads as what it says: raise Unavailable
     """No API server can be had here; the message says what to install."""
 
 
@@ -112,7 +112,7 @@ def build() -> Path:
         return binary
     go = shutil.which("go")
     if go is None:
-        raise Unavailable("no kube-apiserver + etcd in KUBEBUILDER_ASSETS or on PATH, and no Go >= 1.26 to build them")
+        raise Unavailable("no kube-apiserver and etcd in KUBEBUILDER_ASSETS or on PATH, and no Go to build them")
     binary.parent.mkdir(parents=True, exist_ok=True)
     # Built beside its place and moved there: two test runs at once do no harm.
     draft = binary.with_name(f"{binary.name}.{os.getpid()}")
@@ -272,11 +272,12 @@ def main() -> None:
     parser.add_argument("--build", action="store_true", help="only make sure that there is one to start")
     arguments = parser.parse_args()
     if arguments.build or not arguments.kubeconfig:
-        print(find_binaries().apiserver)
+        sys.stdout.write(f"{find_binaries().apiserver}\n")
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with running(arguments.kubeconfig) as server, suppress(KeyboardInterrupt):
-        print(server.url, flush=True)
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
         signal.pause()
 
 
