@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 NOT_FOUND = 404
 LEAST_SECONDS = 0.05
 """With less time left than this, no request can be made."""
-RELEASE_SECONDS = 1.0
+RELEASE_SECONDS = 0.5
 """A process that ends does not wait longer for the Lease to be emptied: it runs out anyway."""
 
 

@@ -5,6 +5,7 @@ ours start before it, and it starts only in the process that leads.
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Callable
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS = 0.7
 """For passes that are running at SIGTERM; the whole process is gone within 2 s."""
 CRD_RETRY_SECONDS = 2.0
+WATCH_OPENS_SECONDS = 3.0
 WATCH_SILENCE_SECONDS = 200.0
 """Two bookmarks missed, and a reconnection."""
 RESYNC_SECONDS = 3600.0
@@ -92,7 +94,10 @@ class Operator:
                 at_most("a MeshCA has waited for", lambda: self._queue.oldest_age, STUCK_SECONDS),
                 at_most("nothing was heard from the watches for", self._watch_silence, WATCH_SILENCE_SECONDS),
             ],
-            ready=[lambda: None if self._has_crd else f"the CRD {PLURAL}.{GROUP} is not installed"],
+            ready=[
+                lambda: None if self._has_crd else f"the CRD {PLURAL}.{GROUP} is not installed",
+                lambda: self._election.trouble,
+            ],
         )
         await server.start()
         self._election.start()
@@ -123,6 +128,12 @@ class Operator:
         await self._wait_for_crd()
         await self._election.wait_until_leader()
         self._watch.start()
+        with contextlib.suppress(
+            TimeoutError
+        ):  # it cannot open without any right to Secrets, which the first pass tells
+            async with asyncio.timeout(WATCH_OPENS_SECONDS):
+                await self._watch.wait_until_open()
+        self._pulse.beat()
         self._queue.start()
         ready = asyncio.Event()
         # No stop_flag: kopf would wait 5 s for its own waiter of it. It is cancelled instead.

@@ -113,6 +113,14 @@ def test_a_burst_of_answers_does_not_push_a_slower_server_out_of_sight(clock, mo
     assert clock.now() <= slow.time
 
 
+def test_one_answer_after_a_quiet_hour_does_not_outvote_a_slower_server(clock, monotonic):
+    slow, fast = Server(monotonic, clock, NOON), Server(monotonic, clock, NOON + timedelta(hours=1))
+    slow.answer()
+    monotonic.now += 3600
+    fast.answer()
+    assert clock.now() <= slow.time
+
+
 def test_an_answer_that_took_long_does_not_hold_the_clock_back(clock, monotonic):
     server = Server(monotonic, clock, NOON)
     server.answer()

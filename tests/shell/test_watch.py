@@ -1,0 +1,359 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from demo.controlplane import EmbeddedControlPlane
+from demo.controlplane.faults import Fault
+from meshca import names
+from meshca.clock import ServerClock
+from meshca.connection import Connection, call, connect
+from meshca.errors import StoreError
+from meshca.stream import SILENCE_SECONDS
+from meshca.watch import RETRY_WIDE_SECONDS, UNSEEN_SECONDS, SecretWatch
+from tests.shell.scripted_api import connected, stream
+from tests.shell.virtual_time import in_virtual_time
+
+OWN = "meshca-system"
+EVERYWHERE = "/api/v1/secrets$"
+SOON = 2.0
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Cluster:
+    """A control plane with Secrets, and a watch that tells of them."""
+
+    def __init__(self, server: EmbeddedControlPlane, connection: Connection) -> None:
+        self.faults = server.faults
+        self.log = server.log
+        self.api = connection.api
+        self.told: list[str] = []
+        self.watch = SecretWatch(connection, OWN, self.told.append)
+
+    async def write(self, namespace: str, name: str, meshca: str | None = "mesh", **data: str) -> dict[str, Any]:
+        """Write a Secret, with the label of a MeshCA or without."""
+        labels = {names.LABEL_MESHCA: meshca} if meshca else {}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": labels,
+            },
+            "stringData": data,
+        }
+        return await call(
+            self.api,
+            "PATCH",
+            f"/api/v1/namespaces/{namespace}/secrets/{name}",
+            params={"fieldManager": "test", "force": "true"},
+            body=secret,
+            content_type="application/apply-patch+yaml",
+        )
+
+    async def delete(self, namespace: str, name: str) -> None:
+        await call(self.api, "DELETE", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+
+    async def heard(self) -> list[str]:
+        """What has been told since the last question."""
+        await asyncio.sleep(SOON)
+        told, self.told[:] = self.told[:], []
+        return told
+
+    async def open(self) -> None:
+        self.watch.start()
+        async with asyncio.timeout(60):
+            await self.watch.wait_until_open()
+        await self.heard()
+
+    def forbid(self, path: str) -> None:
+        self.faults.add(Fault(path=path, status=403, times=0))
+
+
+@asynccontextmanager
+async def cluster(**options: Any) -> AsyncIterator[Cluster]:
+    async with EmbeddedControlPlane(tls=False, **options) as server:
+        connection = await connect(ServerClock(), environ={"KUBECONFIG": str(server.kubeconfig)})
+        for namespace in (OWN, "istio-system"):
+            await call(connection.api, "POST", "/api/v1/namespaces", body={"metadata": {"name": namespace}})
+        made = Cluster(server, connection)
+        try:
+            yield made
+        finally:
+            await made.watch.stop()
+            await connection.close()
+
+
+@in_virtual_time
+async def test_each_change_by_others_is_told_once_with_the_meshca_of_its_label():
+    async with cluster() as on:
+        await on.open()
+        await on.write("istio-system", "cacerts", a="1")
+        assert await on.heard() == ["mesh"]
+        await on.write("istio-system", "cacerts", a="2")
+        assert await on.heard() == ["mesh"]
+        await on.delete("istio-system", "cacerts")
+        assert await on.heard() == ["mesh"]
+        assert on.watch.is_wide
+
+
+@in_virtual_time
+async def test_a_secret_without_our_label_is_none_of_our_business():
+    async with cluster() as on:
+        await on.open()
+        await on.write("istio-system", "other", meshca=None)
+        assert await on.heard() == []
+
+
+@in_virtual_time
+async def test_a_label_that_changes_is_told_to_both():
+    async with cluster() as on:
+        await on.write("istio-system", "cacerts", meshca="one")
+        await on.open()
+        await on.write("istio-system", "cacerts", meshca="two")
+        assert sorted(await on.heard()) == ["one", "two"]
+
+
+@in_virtual_time
+async def test_a_label_that_is_taken_away_is_told():
+    async with cluster() as on:
+        await on.write("istio-system", "cacerts")
+        await on.open()
+        await on.write("istio-system", "cacerts", meshca=None)
+        assert await on.heard() == ["mesh"]
+
+
+@in_virtual_time
+async def test_our_own_write_is_not_told_but_the_next_one_by_others_is():
+    async with cluster() as on:
+        await on.open()
+        written = await on.write("istio-system", "cacerts", a="ours")
+        on.watch.expect("istio-system", "cacerts", written["metadata"]["resourceVersion"])
+        assert await on.heard() == []
+        await on.write("istio-system", "cacerts", a="theirs")
+        assert await on.heard() == ["mesh"]
+
+
+@in_virtual_time
+async def test_somebody_who_writes_right_after_us_is_told():
+    async with cluster() as on:
+        await on.open()
+        written = await on.write("istio-system", "cacerts", a="ours")
+        on.watch.expect("istio-system", "cacerts", written["metadata"]["resourceVersion"])
+        await on.write("istio-system", "cacerts", a="theirs")
+        assert await on.heard() == ["mesh"]
+
+
+@in_virtual_time
+async def test_nothing_but_metadata_is_accepted(tmp_path):
+    """So that a private key is never received: a server that could only send whole Secrets would have to refuse."""
+    accepted = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        accepted.append(request.headers["Accept"])
+        if "watch" in request.query:
+            return await stream(request)
+        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": None})
+
+    async with connected(answer, tmp_path) as connection:
+        watch = SecretWatch(connection, OWN, lambda _: None)
+        watch.start()
+        await watch.wait_until_open()
+        await watch.stop()
+    assert accepted[:2] == [
+        "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+        "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        pytest.param(lambda faults: faults.cut_watches(EVERYWHERE), id="the connection is cut"),
+        pytest.param(lambda faults: faults.expire_watches(EVERYWHERE), id="its resourceVersion is too old"),
+    ],
+)
+@in_virtual_time
+async def test_nothing_is_lost_while_the_watch_is_interrupted(interrupt):
+    async with cluster() as on:
+        for name in ("edited", "deleted", "kept"):
+            await on.write("istio-system", name, meshca=name)
+        await on.open()
+        on.faults.add(Fault(method="GET", path=EVERYWHERE, status=503, times=5))
+        assert interrupt(on.faults) == 1
+        await on.write("istio-system", "edited", meshca="edited", a="1")
+        await on.delete("istio-system", "deleted")
+        await on.write("istio-system", "added", meshca="added")
+        await asyncio.sleep(60)
+        assert sorted(await on.heard()) == ["added", "deleted", "edited"]
+        await on.write("istio-system", "kept", meshca="kept", a="2")
+        assert await on.heard() == ["kept"]
+
+
+@in_virtual_time
+async def test_a_watch_that_fell_silent_is_opened_again():
+    async with cluster() as on:
+        await on.open()
+        on.faults.mute_watches(EVERYWHERE)
+        await on.write("istio-system", "cacerts")
+        assert await on.heard() == []
+        await asyncio.sleep(SILENCE_SECONDS + 5)
+        assert await on.heard() == ["mesh"]
+
+
+@in_virtual_time
+async def test_silence_grows_while_the_api_server_says_nothing_and_ends_with_its_first_word():
+    async with cluster(bookmark_interval=50) as on:
+        await on.open()
+        await asyncio.sleep(200)
+        assert on.watch.silence <= 51
+        on.faults.add(Fault(path=EVERYWHERE, status=503, times=0))
+        on.faults.cut_watches(EVERYWHERE)
+        await asyncio.sleep(200)
+        assert on.watch.silence >= 200
+        on.faults.clear()
+        await asyncio.sleep(31)
+        assert on.watch.silence <= 31
+
+
+@in_virtual_time
+async def test_an_idle_hour_costs_no_request():
+    async with cluster(bookmark_interval=60) as on:
+        await on.write("istio-system", "cacerts")
+        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        await on.open()
+        before = len(on.log)
+        await asyncio.sleep(3000)
+        assert len(on.log) == before
+
+
+@in_virtual_time
+async def test_without_the_right_to_all_namespaces_each_target_is_watched_by_its_name(caplog):
+    caplog.set_level("INFO")
+    async with cluster() as on:
+        on.forbid(EVERYWHERE)
+        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        await on.open()
+        assert not on.watch.is_wide
+        await on.write("istio-system", "cacerts", meshca=None, a="by others")
+        assert await on.heard() == ["mesh"]
+        await on.write(OWN, "mesh-root-1")
+        assert await on.heard() == ["mesh"]
+        await on.write("istio-system", "unrelated", meshca="mesh")
+        assert await on.heard() == []
+        assert any("no right to watch Secrets in all namespaces" in each.getMessage() for each in caplog.records)
+
+
+@in_virtual_time
+async def test_targets_come_and_go():
+    async with cluster() as on:
+        on.forbid(EVERYWHERE)
+        await on.open()
+        on.watch.set_targets("mesh", [("istio-system", "one")])
+        await on.heard()
+        on.watch.set_targets("mesh", [("istio-system", "two")])
+        await on.heard()
+        await on.write("istio-system", "one")
+        assert await on.heard() == []
+        await on.write("istio-system", "two")
+        assert await on.heard() == ["mesh"]
+        on.watch.set_targets("mesh", [])
+        await on.heard()
+        await on.write("istio-system", "two", a="1")
+        assert await on.heard() == []
+
+
+@in_virtual_time
+async def test_a_secret_that_two_meshcas_claim_is_told_to_both():
+    async with cluster() as on:
+        on.watch.set_targets("one", [("istio-system", "cacerts")])
+        on.watch.set_targets("two", [("istio-system", "cacerts")])
+        await on.open()
+        await on.write("istio-system", "cacerts", meshca="one")
+        assert sorted(await on.heard()) == ["one", "two"]
+
+
+@in_virtual_time
+async def test_one_target_that_must_not_be_read_does_not_disturb_the_others():
+    async with cluster() as on:
+        on.forbid(EVERYWHERE)
+        on.forbid("/namespaces/default/secrets$")
+        on.watch.set_targets("one", [("default", "cacerts")])
+        on.watch.set_targets("two", [("istio-system", "cacerts")])
+        await on.open()
+        await asyncio.sleep(300)
+        await on.write("istio-system", "cacerts", meshca=None)
+        assert await on.heard() == ["two"]
+        assert on.watch.silence < SILENCE_SECONDS
+
+
+@in_virtual_time
+async def test_a_right_that_is_granted_later_is_used():
+    async with cluster() as on:
+        on.forbid(EVERYWHERE)
+        await on.open()
+        on.faults.clear()
+        await asyncio.sleep(RETRY_WIDE_SECONDS + UNSEEN_SECONDS)
+        assert on.watch.is_wide
+        await on.write("istio-system", "anything")
+        assert await on.heard() == ["mesh"]
+
+
+@in_virtual_time
+async def test_a_right_that_is_taken_away_is_made_up_for():
+    async with cluster() as on:
+        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        await on.open()
+        on.forbid(EVERYWHERE)
+        on.faults.cut_watches(EVERYWHERE)
+        await on.heard()
+        assert not on.watch.is_wide
+        await on.write("istio-system", "cacerts", meshca=None)
+        assert await on.heard() == ["mesh"]
+
+
+@in_virtual_time
+async def test_a_foreign_target_is_watched_by_its_name_too_until_it_has_our_label():
+    async with cluster() as on:
+        await on.write("istio-system", "cacerts", meshca=None)
+        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        await on.open()
+        await asyncio.sleep(2 * UNSEEN_SECONDS)
+        await on.heard()
+        await on.delete("istio-system", "cacerts")
+        assert await on.heard() == ["mesh"]
+        await on.write("istio-system", "cacerts")
+        await asyncio.sleep(2 * UNSEEN_SECONDS)
+        assert [scope.name for scope in on.watch._streams] == [""]
+
+
+async def test_it_works_on_every_control_plane(control_plane, unique):
+    connection = await connect(ServerClock(), environ={"KUBECONFIG": str(control_plane.kubeconfig)})
+    await call(connection.api, "POST", "/api/v1/namespaces", body={"metadata": {"name": unique}})
+    told: asyncio.Queue[str] = asyncio.Queue()
+    watch = SecretWatch(connection, OWN, lambda meshca: told.put_nowait(meshca) if meshca == unique else None)
+    watch.start()
+    await watch.wait_until_open()
+    path = f"/api/v1/namespaces/{unique}/secrets"
+    metadata = {"name": "cacerts", "labels": {names.LABEL_MESHCA: unique}}
+    async with asyncio.timeout(10):
+        made = await call(connection.api, "POST", path, body={"metadata": metadata, "stringData": {"a": "1"}})
+        assert await told.get() == unique
+        made["data"] = {}
+        ours = await call(connection.api, "PUT", f"{path}/cacerts", body=made)
+        watch.expect(unique, "cacerts", ours["metadata"]["resourceVersion"])
+        await asyncio.sleep(1)
+        assert told.empty()
+        await call(connection.api, "DELETE", f"{path}/cacerts")
+        assert await told.get() == unique
+    with pytest.raises(StoreError, match="404"):
+        await call(connection.api, "GET", f"{path}/cacerts")
+    await watch.stop()
+    await connection.close()
