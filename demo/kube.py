@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -71,7 +71,7 @@ class Cluster:
         """`kubectl patch --type=merge`."""
         await self._request("PATCH", f"{path}?fieldManager=demo", patch, "application/merge-patch+json")
 
-    async def follow(self, collection: str, name: str) -> AsyncIterator[Json | None]:
+    async def follow(self, collection: str, name: str) -> AsyncGenerator[Json | None]:
         """Yield an object as it is now, and every version of it from then on; None while it does not exist."""
         while True:
             try:
@@ -79,12 +79,13 @@ class Cluster:
                 listed = await self._request("GET", f"{collection}?{urlencode(selector)}")
                 yield next(iter(listed["items"]), None)
                 start = {"watch": "true", "resourceVersion": listed["metadata"]["resourceVersion"]}
-                async for event in self._watch(f"{collection}?{urlencode(selector | start)}"):
-                    yield None if event["type"] == "DELETED" else event["object"]
+                async with aclosing(self._watch(f"{collection}?{urlencode(selector | start)}")) as events:
+                    async for event in events:
+                        yield None if event["type"] == "DELETED" else event["object"]
             except RequestError:
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _watch(self, path: str) -> AsyncIterator[Json]:
+    async def _watch(self, path: str) -> AsyncGenerator[Json]:
         """Yield events until the server ends the watch (at the latest) or reports an error (410 Gone: list anew)."""
         response = await self._send("GET", path, timeout=aiohttp.ClientTimeout(total=None))
         try:
@@ -97,7 +98,7 @@ class Cluster:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise RequestError(f"watch {path}: {error}") from error
         finally:
-            response.response.close()
+            _abort(response.response)
 
     async def _request(self, method: str, path: str, body: Json | None = None, kind: str = "application/json") -> Json:
         response = await self._send(method, path, body, kind)
@@ -125,6 +126,13 @@ class Cluster:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise RequestError(f"{method} {path}: {str(error) or type(error).__name__}") from error
         return response
+
+
+def _abort(response: aiohttp.ClientResponse) -> None:
+    """Drop the connection of an answer that goes on. A mere close() would wait for the server's TLS goodbye."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
+    response.close()
 
 
 def decoded(secret: Json | None) -> dict[str, bytes]:

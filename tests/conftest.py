@@ -19,6 +19,10 @@ from tests.support import apiserver as real
 from tests.support.apiserver import APIServer
 
 
+# pytest-asyncio asks for the current loop when there is none, and Python 3.11 then makes one that nobody closes.
+asyncio.set_event_loop(None)
+
+
 @dataclass(frozen=True)
 class ControlPlane:
     """A control plane as a client sees it. `kind` is "embedded" or "real"."""
