@@ -51,9 +51,10 @@ class Operator:
         settings: what the process was told.
         connection: the way to the API server.
         clock: the API server's time.
+        counter: counts the connection's requests, as soon as there are metrics.
     """
 
-    def __init__(self, settings: Settings, connection: Connection, clock: ServerClock, metrics: "Deferred") -> None:
+    def __init__(self, settings: Settings, connection: Connection, clock: ServerClock, counter: "Deferred") -> None:
         self._settings = settings
         self._connection = connection
         self._clock = clock
@@ -67,7 +68,7 @@ class Operator:
         self._store = Store(connection.api, self._on_written)
         self._queue = WorkQueue(self._reconcile)
         self._metrics = Metrics(self._process())
-        metrics.resolve(self._metrics)
+        counter.resolve(self._metrics)
         self._reconciler = Reconciler(
             store=self._store,
             clock=clock,
@@ -128,9 +129,8 @@ class Operator:
         await self._wait_for_crd()
         await self._election.wait_until_leader()
         self._watch.start()
-        with contextlib.suppress(
-            TimeoutError
-        ):  # it cannot open without any right to Secrets, which the first pass tells
+        # Without any right to Secrets it never opens, and the first pass will say so.
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WATCH_OPENS_SECONDS):
                 await self._watch.wait_until_open()
         self._pulse.beat()
