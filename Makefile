@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 export PYTHONPATH := operator
 COMPILE = $(VENV)/lock/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links
 
@@ -13,45 +13,51 @@ COMPILE = $(VENV)/lock/bin/uv pip compile -q --universal --generate-hashes --no-
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): requirements-dev.txt
+# What the operator and the demo need.
+$(VENV)/.run: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "MeshCA needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(PIP) -r requirements.txt
 	@touch $@
 
-dev: $(STAMP) ## Make the virtual environment in .venv
+# And what its developers need.
+$(VENV)/.dev: requirements-dev.txt | $(VENV)/.run
+	$(PIP) -r requirements-dev.txt
+	@touch $@
 
-demo: $(STAMP) ## One renewal and one root rotation under real mTLS load, in about a minute (KEEP=1 leaves it running)
+dev: $(VENV)/.dev ## Make the virtual environment in .venv
+
+demo: $(VENV)/.run ## One renewal and one root rotation under real mTLS load, in about a minute (KEEP=1 leaves it running)
 	$(BIN)/python -m demo
 
-run: $(STAMP) ## Run the operator against $KUBECONFIG
+run: $(VENV)/.run ## Run the operator against $KUBECONFIG
 	$(BIN)/python -m meshca run --metrics-address 127.0.0.1:8080
 
-test: $(STAMP) ## Every test, on a real kube-apiserver (built once with Go and cached outside the tree)
+test: $(VENV)/.dev ## Every test, on a real kube-apiserver (built once with Go and cached outside the tree)
 	$(BIN)/python -m pytest $(PYTEST)
 
-test-fast: $(STAMP) ## The tests that need no API server
+test-fast: $(VENV)/.dev ## The tests that need no API server
 	$(BIN)/python -m pytest tests/core tests/pki $(PYTEST)
 
-lint: $(STAMP) ## Style, types, layers, manifests
+lint: $(VENV)/.dev ## Style, types, layers, manifests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 
-fix: $(STAMP) ## Put style right
+fix: $(VENV)/.dev ## Put style right
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(STAMP) ## Speed on a real kube-apiserver, at 1 and at 1,000 MeshCAs
+bench: $(VENV)/.dev ## Speed on a real kube-apiserver, at 1 and at 1,000 MeshCAs
 	$(BIN)/python -m tests.bench $(BENCH)
 
-apiserver: $(STAMP) ## Run a real kube-apiserver by hand until Ctrl-C; prints its KUBECONFIG
+apiserver: $(VENV)/.dev ## Run a real kube-apiserver by hand until Ctrl-C; prints its KUBECONFIG
 	$(BIN)/python -m tests.support.apiserver --kubeconfig apiserver.kubeconfig
 
-lock: $(STAMP) ## Pin every dependency with hashes
+lock: $(VENV)/.dev ## Pin every dependency with hashes
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv==0.13.8
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) pyproject.toml -o requirements.txt
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
