@@ -26,6 +26,7 @@ import aiohttp
 
 from meshca.names import CACERTS_KEYS
 from tests.support.apiserver import APIServer, running
+from tests.support.kubectl import program as kubectl_program
 
 REPOSITORY = Path(__file__).parents[2]
 NAMESPACE = "istio-system"
@@ -228,7 +229,7 @@ def kubectl(server: APIServer) -> None:
         ["create", "namespace", NAMESPACE],
         ["create", "namespace", "meshca-system"],
     ):
-        subprocess.run(["kubectl", *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([kubectl_program(), *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> None:

