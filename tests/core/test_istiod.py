@@ -1,5 +1,6 @@
 """What a Deployment tells of its istiod."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -70,6 +71,18 @@ def test_verdict(deployments: list[dict[str, Any]], reason: Reason | None) -> No
     reload = judge("istio-system", deployments)
     assert reload.reason == reason
     assert bool(reload.message) == (reason is not None)
+
+
+def test_what_it_was_judged_by_is_dated_by_its_last_change_and_not_by_its_status() -> None:
+    made = deployment()
+    made["metadata"]["managedFields"] = [
+        {"manager": "helm", "time": "2026-01-01T10:00:00Z"},
+        {"manager": "kubectl-edit", "time": "2026-01-01T11:00:00Z"},
+        {"manager": "kube-controller-manager", "subresource": "status", "time": "2026-01-01T12:00:00Z"},
+        {"manager": "kube-controller-manager", "subresource": "scale", "time": "2026-01-01T13:00:00Z"},
+    ]
+    assert judge("istio-system", [made, deployment()]).since == datetime(2026, 1, 1, 11, tzinfo=UTC)
+    assert judge("istio-system", [deployment()]).since is None
 
 
 def test_the_message_says_what_to_set_and_where() -> None:

@@ -14,6 +14,7 @@ from meshca.core.model import (
     MarkRoot,
     Observed,
     OwnRoot,
+    Reload,
     WriteCacerts,
     WriteConfigMap,
 )
@@ -233,6 +234,23 @@ ROTATION = {
         None,
         Phase.TRUST,
         stalled=(Reason.MULTI_ROOT_DISABLED,),
+    ),
+    "Trust begins anew when istiod was only lately told to load changed roots": Row(
+        observed(
+            [A, root(2, PREPARED)],
+            published(A, 2, 1, since=NOW - 2 * (T + D)),
+            reload=Reload(None, "", since=NOW - T - D),
+        ),
+        None,
+        Phase.TRUST,
+    ),
+    "and ends as ever after that": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE), reload=Reload(None, "", since=DONE)),
+        MarkRoot(2, ACTIVE),
+        Phase.TRUST,
+    ),
+    "no rotation begins before the istiod that was told to load roots is up": Row(
+        observed([OLD], published(OLD, 1), reload=Reload(None, "", since=NOW - D)), None
     ),
     "Switch: the new root signs, the bundle stays": Row(
         observed([A, root(2, ACTIVE)], published(A, 2, 1, since=DONE)),

@@ -9,6 +9,7 @@ not begin there.
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from meshca.core.model import Reload
@@ -42,7 +43,10 @@ def judge(namespace: str, deployments: Sequence[Json]) -> Reload:
         )
         return Reload(Reason.ISTIOD_NOT_FOUND, message)
     verdicts = [_judge_one(each) for each in running]
-    return next((verdict for verdict in verdicts if verdict.reason is not None), Reload(None, ""))
+    changed = [at for each in running if (at := _changed_at(each)) is not None]
+    return next(
+        (verdict for verdict in verdicts if verdict.reason is not None), Reload(None, "", max(changed, default=None))
+    )
 
 
 def _judge_one(deployment: Json) -> Reload:
@@ -83,6 +87,13 @@ def _judge_rollout(name: str, deployment: Json) -> Reload | None:
     if is_seen and status.get("updatedReplicas", 0) >= wanted and status.get("replicas", 0) <= wanted:
         return None
     return Reload(Reason.ISTIOD_UNKNOWN, f"Deployment {name} is being rolled out; wait until every pod is up to date")
+
+
+def _changed_at(deployment: Json) -> datetime | None:
+    """Return when a Deployment was last written, by the API server's stamps; autoscalers write `scale`, not it."""
+    entries = deployment["metadata"].get("managedFields") or ()
+    times = [str(each["time"]) for each in entries if "time" in each and not each.get("subresource")]
+    return max(map(datetime.fromisoformat, times), default=None)
 
 
 def _container(deployment: Json) -> Json | None:

@@ -79,10 +79,15 @@ TargetState = Absent | Blocked | Published
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """Will a target's istiod load a changed set of roots? `reason` is None when it will."""
+    """Will a target's istiod load a changed set of roots? `reason` is None when it will.
+
+    `since` is when its Deployment was last changed, if that is known: an istiod that
+    was told to load changed roots only then has loaded nothing any earlier.
+    """
 
     reason: Reason | None
     message: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,7 +186,7 @@ def activate_prepared_root(situation: Situation) -> Outcome:
     if standing is None or standing.state is not RootState.PREPARED:
         return
     new = standing.newest.revision
-    waits = [_trusted_at(situation, standing, state) for state in situation.observed.targets.values()]
+    waits = [_trusted_at(situation, standing, name) for name in situation.observed.targets]
     message = f"waits until every proxy trusts root {new}"
     text = f"lets root {new} sign: every proxy trusts it"
     step = Step(MarkRoot(new, RootState.ACTIVE), Reason.ROOT_ACTIVATED, text)
@@ -261,7 +261,8 @@ def _leave(situation: Situation, waits: list[datetime | None], step: Step, hold:
     yield from held or (step,)
 
 
-def _trusted_at(situation: Situation, standing: Standing, state: TargetState) -> datetime | None:
+def _trusted_at(situation: Situation, standing: Standing, name: str) -> datetime | None:
+    state = situation.observed.targets[name]
     if isinstance(state, Absent) and not situation.can_sign(standing.signer):
         return situation.now  # nothing is served there, and nothing can be
     if not isinstance(state, Published) or standing.newest.revision not in state.bundle:
@@ -269,7 +270,9 @@ def _trusted_at(situation: Situation, standing: Standing, state: TargetState) ->
     signer = situation.signer_of(state)
     if signer is None or is_spent(situation, state, signer):
         return situation.now  # nothing under the old root is valid: waiting would only lengthen the outage
-    return max(schedule.trusted_at(state, situation.spec), schedule.loaded_at(state, situation.spec))
+    # An istiod that was told to load changed roots only lately has handed them out only since then.
+    able = situation.able_since(name) + schedule.overlap(situation.spec) + schedule.TICK
+    return max(schedule.trusted_at(state, situation.spec), schedule.loaded_at(state, situation.spec), able)
 
 
 def _drained_at(situation: Situation, standing: Standing, state: TargetState) -> datetime | None:
@@ -283,12 +286,13 @@ def _all_loaded(situation: Situation) -> datetime | None:
     standing = situation.standing
     assert standing is not None
     dates = []
-    for state in situation.observed.targets.values():
+    for name, state in situation.observed.targets.items():
         if isinstance(state, Absent) and not situation.can_sign(standing.signer):
             continue
         if not isinstance(state, Published) or set(state.bundle) != set(standing.bundle):
             return None
         dates.append(schedule.loaded_at(state, situation.spec))
+        dates.append(situation.able_since(name) + situation.spec.propagation_delay + schedule.TICK)
     return max(dates, default=situation.now)
 
 

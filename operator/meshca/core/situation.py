@@ -4,11 +4,13 @@ Derives from what was observed; decides nothing.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from meshca.core.model import Observed, Published, Root
 from meshca.core.spec import MeshCASpec
 from meshca.names import Phase, RootState
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class Situation:
         signers = [root for root in self.observed.roots if root.signed(target.intermediate)]
         wanted = self.standing.signer if self.standing is not None else None
         return wanted if wanted in signers else next(reversed(signers), None)
+
+    def able_since(self, name: str) -> datetime:
+        """Return since when a target's istiod can have loaded changed roots; long ago when nothing says otherwise."""
+        reload = self.observed.reloads.get(name)
+        return reload.since if reload is not None and reload.since is not None else LONG_AGO
 
     def can_sign(self, root: Root) -> bool:
         """Tell whether a root can sign anything that would be valid."""
