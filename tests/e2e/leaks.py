@@ -1,0 +1,49 @@
+"""Private keys must be nowhere but in Secrets."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from tests.e2e.cluster import Json
+
+KEYS = ("ca-key.pem", "tls.key")
+
+
+def needles(secrets: Iterable[Json]) -> set[str]:
+    """Return what a private key of these Secrets would look like in a text: its PEM, the Secret's data, its number."""
+    found: set[str] = set()
+    for pem in {
+        b64decode(secret["data"][name]) for secret in secrets for name in KEYS if name in secret.get("data", {})
+    }:
+        found |= _forms(pem)
+    return found
+
+
+def _forms(pem: bytes) -> set[str]:
+    lines = [line for line in pem.decode(errors="replace").splitlines() if "-----" not in line]
+    data = b64encode(pem).decode()
+    # Of the data, a part behind the header that all keys have in common.
+    return {form for form in {*lines, data[72:136], *_numbers(pem)} if len(form) > 20}
+
+
+def _numbers(pem: bytes) -> set[str]:
+    try:
+        key = load_pem_private_key(pem, None)
+    except ValueError:
+        return set()  # a defective one that a test gave
+    match key:
+        case ec.EllipticCurvePrivateKey():
+            number = key.private_numbers().private_value
+        case rsa.RSAPrivateKey():
+            number = key.private_numbers().p
+        case _:
+            return set()
+    return {f"{number:x}", f"{number:X}", str(number)}
+
+
+def leaks(secrets: Iterable[Json], texts: dict[str, str]) -> list[str]:
+    """Return the names of the texts that hold any part of a private key of these Secrets."""
+    wanted = needles(secrets)
+    return [name for name, text in texts.items() if any(needle in text for needle in wanted)]

@@ -1,0 +1,118 @@
+"""The operator as its own process, exactly as a user runs it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.apiserver import LAUNCH, free_port
+
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""Seconds that a start may take on a busy machine; about one in fact."""
+
+Labels = dict[str, str]
+
+
+class OperatorProcess:
+    """One `python -m meshca run`, started.
+
+    Args:
+        kubeconfig: how it reaches the API server.
+        namespace: its own.
+        log: the file that all its output goes to.
+        pod_name: its identity; a restarted container keeps its pod's name, and takes the Lease over at once.
+    """
+
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *, pod_name: str = "") -> None:
+        self.log = log
+        self.port = free_port()
+        self._scraped: list[str] = []
+        environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
+        environment |= {"POD_NAME": pod_name} if pod_name else {}
+        command = [sys.executable, "-m", "meshca", "run", "--namespace", namespace, "--log-level", "debug"]
+        command += ["--metrics-address", f"127.0.0.1:{self.port}"]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", LAUNCH, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """All that it printed, and every answer of /metrics that was asked for."""
+        return "\n".join([self.log.read_text(errors="replace"), *self._scraped])
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; -9 after `kill`."""
+        return self._process.poll()
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is finished, nothing is tidied."""
+        self._process.kill()
+        self._process.wait()
+
+    async def terminate(self) -> tuple[int, float]:
+        """SIGTERM; return the exit code, and the seconds that it took to end."""
+        sent = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        return await self.ended(), time.monotonic() - sent
+
+    async def ended(self, within: float = PATIENCE) -> int:
+        """Return its exit code when it has ended."""
+        async with asyncio.timeout(within):
+            while (code := self.exit_code) is None:  # noqa: ASYNC110  # another process
+                await asyncio.sleep(0.02)
+            return code
+
+    async def answer(self, path: str) -> tuple[int, str]:
+        """Ask its monitoring server; status 0: nobody listens."""
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as answer:
+                return answer.status, await answer.text()
+        except aiohttp.ClientError:
+            return 0, ""
+
+    async def metrics(self) -> dict[str, list[tuple[Labels, float]]]:
+        """Scrape it: samples by name. Raises ValueError for an exposition that Prometheus would refuse."""
+        status, text = await self.answer("/metrics")
+        self._scraped.append(text)
+        samples: dict[str, list[tuple[Labels, float]]] = {}
+        for family in text_string_to_metric_families(text) if status == 200 else ():
+            for sample in family.samples:
+                samples.setdefault(sample.name, []).append((sample.labels, sample.value))
+        return samples
+
+    async def until(self, holds: Callable[[dict[str, list[tuple[Labels, float]]]], bool]) -> None:
+        """Wait until something holds of its metrics. Fails when it ends instead."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds(await self.metrics()):
+                assert self.exit_code is None, f"the operator ended with {self.exit_code}:\n{self.output[-3000:]}"
+                await asyncio.sleep(0.1)
+
+    async def answers(self, path: str, status: int) -> None:
+        """Wait until it answers so."""
+        async with asyncio.timeout(PATIENCE):
+            while (await self.answer(path))[0] != status:  # noqa: ASYNC110  # another process
+                await asyncio.sleep(0.1)
+
+    async def leads(self) -> None:
+        """Wait until it holds the lease and works."""
+        await self.until(lambda samples: ({}, 1.0) in samples.get("meshca_leader", []))
+
+    def lines_about(self, name: str) -> str:
+        """The end of its log that mentions a MeshCA."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if name in line][-30:])

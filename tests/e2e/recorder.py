@@ -1,0 +1,159 @@
+"""Every version of every object of interest, as watches show them, resourceVersion by resourceVersion."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from tests.e2e.cluster import EVENTS, MESHCAS, SECRETS, Cluster, Json
+
+WATCHED = (MESHCAS, SECRETS, EVENTS)
+
+Key = tuple[str, str, str]
+"""Collection, namespace, name."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of an object.
+
+    Attributes:
+        key: which object.
+        obj: as it was; of a deleted one, its last state.
+        is_deleted: this is its end.
+        seen: when the watch showed it, seconds since the epoch.
+    """
+
+    key: Key
+    obj: Json = field(repr=False)
+    is_deleted: bool
+    seen: float
+
+    @property
+    def number(self) -> str:
+        version: str = self.obj["metadata"]["resourceVersion"]
+        return version
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.obj["metadata"].get("labels") or {}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        return self.obj["metadata"].get("annotations") or {}
+
+    @property
+    def applied(self) -> datetime | None:
+        """When the operator last applied it, by the API server's own stamp; cut to whole seconds."""
+        entries = self.obj["metadata"].get("managedFields") or ()
+        found = [e["time"] for e in entries if e["manager"] == "meshca" and e["operation"] == "Apply"]
+        return datetime.fromisoformat(found[0]).astimezone(UTC) if found else None
+
+    @property
+    def seen_at(self) -> datetime:
+        return datetime.fromtimestamp(self.seen, UTC)
+
+
+class Recorder:
+    """Records from the moment it is entered until it is left.
+
+    Attributes:
+        versions: everything, in the order of arrival.
+        edits: resourceVersions that a test wrote itself.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._tasks: list[asyncio.Task[None]] = []
+        self._current: dict[Key, Version] = {}
+        self._changed = asyncio.Condition()
+        self._known: set[tuple[Key, str]] = set()
+        self.versions: list[Version] = []
+        self.edits: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        for path in WATCHED:
+            listed = await self._cluster.request("GET", path)
+            for item in listed["items"]:
+                self._take(path, item, is_deleted=False)
+            since = listed["metadata"]["resourceVersion"]
+            self._tasks.append(asyncio.create_task(self._follow(path, since)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*self._tasks)
+
+    def of(self, collection: str, namespace: str, name: str) -> list[Version]:
+        """Every version of one object, in order; its life after a deletion included."""
+        return [version for version in self.versions if version.key == (collection, namespace, name)]
+
+    def current(self, collection: str, namespace: str, name: str) -> Json | None:
+        """The object as it is; None when there is none."""
+        version = self._current.get((collection, namespace, name))
+        return version.obj if version else None
+
+    def all_current(self, collection: str) -> Iterator[Json]:
+        yield from (version.obj for key, version in self._current.items() if key[0] == collection)
+
+    async def until(self, holds: Callable[[], Any], within: float, what: str) -> Any:
+        """Wait until something holds of what was recorded; return its (true) value. Fails after `within` seconds."""
+        try:
+            async with asyncio.timeout(within), self._changed:
+                while not (value := holds()):
+                    self.check()
+                    await self._changed.wait()
+                return value
+        except TimeoutError:
+            raise AssertionError(f"after {within:g} s still not true: {what}") from None
+
+    def check(self) -> None:
+        """Fail when a watch has ended: what is recorded would have holes."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+                raise AssertionError("a watch of the recorder has ended")
+
+    async def _follow(self, path: str, since: str) -> None:
+        """Watch, and go on from where a watch was cut; a history with holes is an error."""
+        while True:
+            async for event in self._events(path, since):
+                since = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    self._take(path, event["object"], is_deleted=event["type"] == "DELETED")
+                    async with self._changed:
+                        self._changed.notify_all()
+            await asyncio.sleep(0.05)
+
+    async def _events(self, path: str, since: str) -> AsyncIterator[Json]:
+        """One watch, until a fault ends it. A server that had really lost our place would say so for ever."""
+        response = await self._cluster.watch(path, since)
+        try:
+            assert response.status == 200 or response.status >= 500, f"watch of {path}: {response.status}"
+            async for line in response.content:
+                event = json.loads(line)
+                if event.get("type", "ERROR") == "ERROR":  # or the Status of a 5xx
+                    return
+                yield event
+        except OSError:
+            pass
+        finally:
+            response.close()
+
+    def _take(self, path: str, obj: Json, *, is_deleted: bool) -> None:
+        key = (path, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        version = Version(key, obj, is_deleted, time.time())  # noqa: TID251  # a test's own stopwatch
+        if (key, version.number) in self._known:
+            return
+        self._known.add((key, version.number))
+        self.versions.append(version)
+        if is_deleted:
+            self._current.pop(key, None)
+        else:
+            self._current[key] = version

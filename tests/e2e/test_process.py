@@ -1,0 +1,137 @@
+"""The operator as a process: how it starts, stands by, takes over, idles and ends."""
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.cluster import Json
+from tests.e2e.concurrently import concurrently
+from tests.e2e.gate import Gate
+from tests.e2e.process import OperatorProcess
+from tests.e2e.world import World
+
+CALM: Json = {"intermediate": {"duration": "10m", "renewBefore": "5m"}}
+"""Nothing is due for minutes."""
+IDLE_SECONDS = 20.0
+WRITES = ("post", "put", "patch", "delete")
+
+
+@concurrently
+async def test_a_restarted_operator_that_finds_all_settled_writes_nothing(world: World) -> None:
+    first = await world.started(pod_name="meshca-0")
+    meshes = [await world.mesh() for _ in range(3)]
+    for mesh in meshes:
+        await mesh.apply(CALM)
+        await mesh.settled(revision=1)
+    first.kill()
+    before = len(world.recorder.versions)
+    second = await world.started(pod_name="meshca-0")
+    await second.until(lambda samples: passes(samples) >= len(meshes))
+    assert len(world.recorder.versions) == before
+    requests = await asked_for(second)
+    assert {verb: requests[verb] for verb in WRITES if verb in requests and verb != "put"} == {}, "the lease is a PUT"
+
+
+@concurrently
+async def test_an_idle_operator_asks_for_nothing_but_its_lease(world: World) -> None:
+    operator = await world.started()
+    mesh = await world.mesh()
+    await mesh.apply(CALM)
+    await mesh.settled(revision=1)
+    await asyncio.sleep(1)  # the events of its own writes come back to it
+    before, started = await asked_for(operator), time.monotonic()
+    await asyncio.sleep(IDLE_SECONDS)
+    after, elapsed = await asked_for(operator), time.monotonic() - started
+    asked = {verb: after[verb] - before.get(verb, 0) for verb in after if after[verb] != before.get(verb, 0)}
+    assert set(asked) == {"put"}
+    assert asked["put"] <= elapsed / 5 + 1
+
+
+def passes(samples: dict[str, Any]) -> float:
+    return float(sum(value for _, value in samples.get("meshca_reconcile_total", [])))
+
+
+async def asked_for(operator: OperatorProcess) -> dict[str, float]:
+    """Return how many requests of each verb it made, as it counts them itself."""
+    totals: dict[str, float] = {}
+    for labels, value in (await operator.metrics())["meshca_api_requests_total"]:
+        totals[labels["verb"]] = totals.get(labels["verb"], 0) + value
+    return totals
+
+
+@concurrently
+async def test_of_two_operators_one_works_and_the_other_takes_over_when_it_is_killed(world: World) -> None:
+    leader = await world.started()
+    standby = world.start()
+    mesh = await world.mesh()
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    await standby.until(bool)
+    await standby.answers("/readyz", 200)
+    await mesh.rotate()
+    await mesh.in_phase("Trust")
+    assert set(await asked_for(standby)) == {"get"}, "who stands by writes nothing"
+    leader.kill()
+    killed = time.monotonic()
+    await standby.leads()
+    assert time.monotonic() - killed <= 20
+    await mesh.settled(revision=2)
+
+
+@concurrently
+async def test_an_operator_that_ends_in_order_gives_way_at_once(world: World) -> None:
+    leader = await world.started()
+    standby = world.start()
+    await standby.until(bool)
+    code, seconds = await leader.terminate()
+    assert (code, seconds <= 2) == (0, True)
+    ended = time.monotonic()
+    await standby.leads()
+    assert time.monotonic() - ended <= 5
+
+
+@concurrently
+async def test_sigterm_in_the_middle_of_many_rotations_ends_it_within_two_seconds(world: World) -> None:
+    first = await world.started()
+    meshes = [await world.mesh() for _ in range(4)]
+    for mesh in meshes:
+        await mesh.apply()
+    for mesh in meshes:
+        await mesh.settled(revision=1)
+        await mesh.rotate()
+    await meshes[0].until(lambda: len(meshes[0].revisions) == 2, "a rotation has begun")
+    code, seconds = await first.terminate()
+    assert (code, seconds <= 2) == (0, True), f"exit code {code} after {seconds:.1f} s"
+    await world.started()
+    for mesh in meshes:
+        await mesh.settled(revision=2)
+
+
+@concurrently
+async def test_an_operator_outlives_an_api_server_that_is_away_for_a_while(world: World) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        async with Gate(world.cluster.access, Path(directory) / "kubeconfig") as gate:
+            operator = await world.started(kubeconfig=gate.kubeconfig)
+            mesh = await world.mesh()
+            await mesh.apply()
+            await mesh.settled(revision=1)
+            await mesh.rotate()
+            await mesh.in_phase("Trust")
+            await gate.close()
+            await asyncio.sleep(3)  # a lease that was renewed five seconds ago outlives this
+            assert await operator.answer("/healthz") == (200, "ok\n")
+            await gate.open()
+            await mesh.settled(revision=2)
+            assert operator.exit_code is None
+            await gate.close()
+            assert await operator.ended(within=30) == 1, "without a lease for too long it ends, to be started again"
+
+
+@concurrently
+async def test_an_operator_that_cannot_find_a_cluster_says_so_and_ends(world: World) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        operator: OperatorProcess = world.start(kubeconfig=Path(directory) / "missing")
+        assert await operator.ended() == 1
+    assert "KUBECONFIG" in operator.output, "it says what to set"
