@@ -107,7 +107,7 @@ class Connection:
         for session in self._sessions:
             await session.close()
         await self.api.close()
-        await self._connector.close()
+        await self._connector.close(abort_ssl=True)  # a graceful TLS end would outlive the event loop
 
     async def _exchange(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType

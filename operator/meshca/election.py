@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 NOT_FOUND = 404
 LEAST_SECONDS = 0.05
 """With less time left than this, no request can be made."""
+RENEW_AGAIN_SECONDS = 0.5
+"""After a failure the holder tries again at once, nearly: every try before the deadline can save the work."""
 RELEASE_SECONDS = 0.5
 """A process that ends does not wait longer for the Lease to be emptied: it runs out anyway."""
 
@@ -145,7 +147,7 @@ class Election:
         while self.time_left > LEAST_SECONDS:
             await asyncio.sleep(min(pause, self.time_left))
             renewed = await self._attempt(self._renew)
-            pause = self._timing.renew_period if renewed else self._timing.retry_period
+            pause = self._timing.renew_period if renewed else RENEW_AGAIN_SECONDS
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         """The election is over; only `stop()` ends it by cancelling."""
@@ -153,9 +155,14 @@ class Election:
             return
         self._deadline = None
         self._leading.clear()
-        why = task.exception() or self.trouble or f"the holder is {self._holder or 'nobody'}"
+        why = task.exception() or self.trouble or self._outcome()
         logger.error("%s leads no longer: %s", self._identity, why)
         self.lost.set()
+
+    def _outcome(self) -> str:
+        if self._holder == self._identity:
+            return "the Lease could not be renewed in time"
+        return f"the holder is {self._holder or 'nobody'}"
 
     async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool:
         """Make one step; a failure is logged once, until another one or a success follows."""

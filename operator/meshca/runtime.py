@@ -163,7 +163,8 @@ class Operator:
                 logger.warning("%s", error.message)
                 continue
             for name in set(self._registry) - present:
-                self._forget(name)
+                known = self._registry.get(name)
+                self._forget(name, known.owner.uid if known else "")
 
     async def _login(self) -> kopf.AiohttpSession:
         return kopf_session(self._connection, self._pulse)
@@ -184,9 +185,10 @@ class Operator:
     # --- What happens ---------------------------------------------------------
 
     def _on_meshca(self, kind: str | None, body: dict[str, Any]) -> None:
-        name = body["metadata"]["name"]
-        if kind == "DELETED" or body["metadata"].get("deletionTimestamp"):
-            self._forget(name)
+        metadata = body["metadata"]
+        name = metadata["name"]
+        if kind == "DELETED" or metadata.get("deletionTimestamp"):
+            self._forget(name, metadata["uid"])
             return
         resource = read_resource(body, self._settings.namespace)
         rivals = self._registry.put(resource)
@@ -197,7 +199,11 @@ class Operator:
         for rival in rivals:
             self._queue.add(rival)
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, uid: str) -> None:
+        """Forget a MeshCA, but not a younger one of its name: kopf tells of each uid by itself, in any order."""
+        known = self._registry.get(name)
+        if known is None or known.owner.uid != uid:
+            return
         rivals = self._registry.drop(name)
         self._queue.forget(name)
         self._watch.set_targets(name, ())

@@ -69,12 +69,15 @@ class Store:
         return self._written(await self._send("PATCH", path, patch, _MERGE_PATCH, fieldManager=FIELD_MANAGER))
 
     async def delete_secret(self, secret: Json) -> None:
-        """Delete exactly this version of a Secret."""
+        """Delete exactly this version of a Secret; one that is gone already is gone."""
         meta = secret["metadata"]
         preconditions = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
-        await self._send(
-            "DELETE", _core(meta["namespace"], "secrets", meta["name"]), {"preconditions": preconditions}, _JSON
-        )
+        path = _core(meta["namespace"], "secrets", meta["name"])
+        try:
+            await self._send("DELETE", path, {"preconditions": preconditions})
+        except StoreError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
 
     async def get_config_map(self, namespace: str, name: str) -> Json | None:
         """Read one ConfigMap."""

@@ -154,7 +154,10 @@ class SecretWatch:
         """The targets that the wide watch has not shown for a while: absent, or without our label."""
         unseen = self._claims.keys() - self._streams[EVERYWHERE].known.keys()
         self._unseen_since = {name: self._unseen_since.get(name, now) for name in unseen}
-        return {Scope(*name) for name, since in self._unseen_since.items() if now - since >= UNSEEN_SECONDS}
+        # What is asked for in our own namespace is a root that was given: it never gets our label.
+        due = {name for name, since in self._unseen_since.items() if now - since >= UNSEEN_SECONDS}
+        given = {name for name in unseen if name[0] == self._own.namespace}
+        return {Scope(*name) for name in due | given}
 
     def _open(self, scope: Scope) -> None:
         url = self._connection.server + scope.path

@@ -120,7 +120,7 @@ async def test_an_operator_outlives_an_api_server_that_is_away_for_a_while(world
             await mesh.rotate()
             await mesh.in_phase("Trust")
             await gate.close()
-            await asyncio.sleep(3)  # a lease that was renewed five seconds ago outlives this
+            await asyncio.sleep(5)  # a lease that was renewed four seconds ago outlives this
             assert await operator.answer("/healthz") == (200, "ok\n")
             await gate.open()
             await mesh.settled(revision=2)

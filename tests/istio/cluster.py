@@ -1,0 +1,127 @@
+"""What a mesh owner has in the cluster: namespaces, istiod's Deployment, the MeshCA, the Secret that comes of it."""
+
+import asyncio
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from cryptography import x509
+
+from tests.conformance.client import API, APPLY, MERGE
+from tests.istio.istiod import MULTI_ROOT, NAMESPACE, Loaded
+
+CRD = Path(__file__).parents[2] / "deploy" / "crd.yaml"
+MESHCA = "/apis/meshca.io/v1alpha1/meshcas/mesh"
+CACERTS = f"/api/v1/namespaces/{NAMESPACE}/secrets/cacerts"
+PUBLISHED = f"/api/v1/namespaces/{NAMESPACE}/configmaps/istio-ca-root-cert"
+DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/istiod"
+
+Json = dict[str, Any]
+
+
+class Cacerts(NamedTuple):
+    """One version of the Secret, its key left out.
+
+    Attributes:
+        roots: those in `root-cert.pem`, in its order.
+        signer: the certificate in `ca-cert.pem`.
+        root_pem: the bytes of `root-cert.pem`.
+    """
+
+    roots: tuple[x509.Certificate, ...]
+    signer: x509.Certificate
+    root_pem: bytes
+
+    @property
+    def loaded(self) -> Loaded:
+        """What istiod's gauges say when it has this version."""
+        ends = (self.roots[0].not_valid_after_utc, self.signer.not_valid_after_utc)
+        return Loaded(*(int(end.timestamp()) for end in ends))
+
+    @property
+    def serials(self) -> frozenset[int]:
+        return frozenset(root.serial_number for root in self.roots)
+
+    @property
+    def signer_name(self) -> str:
+        return str(self.signer.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+
+
+class Cluster:
+    """One API server, as the mesh owner's kubectl sees it."""
+
+    def __init__(self, api: API) -> None:
+        self.api = api
+
+    async def prepare(self, *namespaces: str) -> None:
+        """Create namespaces; install the CRD; return once MeshCAs are served."""
+        for name in namespaces:
+            await self.api("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        crd = yaml.safe_load(CRD.read_text())
+        await self._apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}", crd)
+        while (await self.api("GET", MESHCA.rpartition("/")[0])).status != 200:  # noqa: ASYNC110  # a remote state
+            await asyncio.sleep(0.1)
+
+    async def deploy_istiod(self, version: str, multi_root: str | None) -> None:
+        """Apply istiod's Deployment, as far as the operator reads it. None: the flag is not set, as Istio ships it."""
+        labels = {"app": "istiod"}
+        container: Json = {"name": "discovery", "image": f"docker.io/istio/pilot:{version}"}
+        container["env"] = [{"name": MULTI_ROOT, "value": multi_root}] if multi_root else []
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+        await self._apply(
+            DEPLOYMENT,
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": "istiod", "namespace": NAMESPACE, "labels": labels},
+                "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+            },
+        )
+
+    async def apply_meshca(self, spec: Json) -> None:
+        body = {"apiVersion": "meshca.io/v1alpha1", "kind": "MeshCA", "metadata": {"name": "mesh"}, "spec": spec}
+        await self._apply(MESHCA, body)
+
+    async def ask_for_new(self, what: str) -> None:
+        """Set `spec.root.issuedAfter` or `spec.intermediate.issuedAfter` to now."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251  # the owner's clock
+        answer = await self.api("PATCH", MESHCA, {"spec": {what: {"issuedAfter": now}}}, content=MERGE)
+        assert answer.status == 200, answer.body
+
+    async def meshca(self) -> Json:
+        body: Json = (await self.api("GET", MESHCA)).body
+        return body
+
+    async def secret(self) -> Json | None:
+        answer = await self.api("GET", CACERTS)
+        return answer.body if answer.status == 200 else None
+
+    async def cacerts(self) -> Cacerts | None:
+        """None while there is none."""
+        secret = await self.secret()
+        if secret is None:
+            return None
+        files = {name: base64.b64decode(value) for name, value in secret["data"].items()}
+        roots = tuple(x509.load_pem_x509_certificates(files["root-cert.pem"]))
+        return Cacerts(roots, x509.load_pem_x509_certificate(files["ca-cert.pem"]), files["root-cert.pem"])
+
+    async def published(self) -> bytes:
+        """The bundle that istiod gives to proxies, to verify istiod itself with."""
+        answer = await self.api("GET", PUBLISHED)
+        return answer.body["data"]["root-cert.pem"].encode() if answer.status == 200 else b""
+
+    async def _apply(self, path: str, body: Json) -> None:
+        answer = await self.api("PATCH", path, body, content=APPLY, fieldManager="owner", force="true")
+        assert answer.status in (200, 201), answer.body
+
+
+def phase(meshca: Json) -> str:
+    return str(meshca.get("status", {}).get("phase", ""))
+
+
+def condition(meshca: Json, kind: str) -> Json:
+    """One of its conditions; empty when it has none of that type."""
+    conditions = meshca.get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind), {})
