@@ -1,0 +1,62 @@
+"""What the operator makes of what kopf tells it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.controlplane import EmbeddedControlPlane
+from meshca.clock import ServerClock
+from meshca.connection import connect
+from meshca.runtime import Deferred, Operator
+from meshca.settings import Settings
+
+
+@pytest.fixture
+async def operator(embedded: EmbeddedControlPlane) -> AsyncIterator[Operator]:
+    """An operator that has not begun to work."""
+    clock, counter = ServerClock(), Deferred()
+    connection = await connect(clock, counter, {"KUBECONFIG": str(Path(embedded.kubeconfig))})
+    yield Operator(Settings(), connection, clock, counter)
+    await connection.close()
+
+
+def meshca(uid: str, **metadata: Any) -> dict[str, Any]:
+    """Return MeshCA mesh with this uid."""
+    return {"metadata": {"name": "mesh", "uid": uid, "generation": 1} | metadata, "spec": {}}
+
+
+def known(operator: Operator) -> str | None:
+    """Return the uid of the MeshCA that is looked after."""
+    resource = operator._registry.get("mesh")
+    return resource and resource.owner.uid
+
+
+async def test_the_end_of_an_old_meshca_does_not_end_a_new_one_of_its_name(operator: Operator) -> None:
+    operator._on_meshca("ADDED", meshca("old"))
+    operator._on_meshca("ADDED", meshca("new"))
+    operator._on_meshca("DELETED", meshca("old"))
+    operator._on_meshca("MODIFIED", meshca("old", deletionTimestamp="2026-01-01T00:00:00Z"))
+    assert known(operator) == "new"
+    assert operator._queue.depth == 1
+
+
+async def test_a_deleted_meshca_is_forgotten_once(operator: Operator) -> None:
+    operator._on_meshca("ADDED", meshca("old"))
+    operator._on_meshca("MODIFIED", meshca("old", deletionTimestamp="2026-01-01T00:00:00Z"))
+    operator._on_meshca("DELETED", meshca("old"))
+    assert known(operator) is None
+    assert operator._queue.depth == 0
+
+
+async def test_our_own_report_asks_for_no_pass(operator: Operator) -> None:
+    operator._on_meshca("ADDED", meshca("one"))
+    resource = operator._registry.get("mesh")
+    assert resource is not None
+    operator._on_status(resource, {"phase": "Steady"})
+    operator._queue.forget("mesh")
+    operator._on_meshca("MODIFIED", meshca("one") | {"status": {"phase": "Steady"}})
+    assert operator._queue.depth == 0
+    operator._on_meshca("MODIFIED", meshca("one") | {"status": {}})
+    assert operator._queue.depth == 1, "somebody wiped it"
