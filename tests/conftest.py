@@ -18,7 +18,6 @@ from demo.controlplane import EmbeddedControlPlane
 from tests.support import apiserver as real
 from tests.support.apiserver import APIServer
 
-
 # pytest-asyncio asks for the current loop when there is none, and Python 3.11 then makes one that nobody closes.
 asyncio.set_event_loop(None)
 
