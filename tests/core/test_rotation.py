@@ -380,6 +380,15 @@ LOSS = {
     "every key is lost and the intermediate too: a new root at once, the old one trusted on": Row(
         observed([lost(1)], published(None, 1)), CreateRoot(2, ACTIVE), Phase.PENDING
     ),
+    "nor one whose intermediate is lost too, and which nobody waits for": Row(
+        observed(
+            [lost(1), root(2, PREPARED)], published(lost(1), 2, 1, since=DONE, ends=NOW + 80 * DAY), published(None, 1)
+        ),
+        MarkRoot(2, ACTIVE),
+        Phase.PREPARE,
+        several(2),
+        (Reason.ROOT_KEY_LOST,),
+    ),
     "a lost root cannot serve a target that is not there": Row(
         observed([lost(1)], published(lost(1), 1), Absent()),
         CreateRoot(2, PREPARED),
@@ -401,6 +410,13 @@ EXPIRY = {
     ),
     "and then serves it": Row(
         observed([DEAD, root(2, ACTIVE)], Absent()), WriteCacerts("istio", 2, (2, 1), issue=True), Phase.PENDING
+    ),
+    "the new root of a rotation expired before it could sign: a third one": Row(
+        observed(
+            [DEAD, root(2, ACTIVE, made=NOW - timedelta(days=3652), ends=NOW - DAY)], published(DEAD, 2, 1, since=DONE)
+        ),
+        CreateRoot(3, PREPARED),
+        Phase.SWITCH,
     ),
     "an expired root is not asked for another key type": Row(
         observed([DEAD], published(DEAD, 1, written_at=NOW)),

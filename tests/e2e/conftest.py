@@ -2,7 +2,7 @@
 
 MeshCAs are cluster-scoped, so two operators on one API server would both serve all of them. Every
 scenario that takes `mesh` shares one operator, on an API server where nobody else is. One that takes
-`world` starts operators of its own: on an embedded control plane of its own, or alone on the real one.
+`world` starts operators of its own: on an embedded control plane of its own, or alone on a real one.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ def crowds(request: pytest.FixtureRequest, loop: Loop) -> Iterator[dict[tuple[st
                 started["mesh", plane] = Crowd(loop.loop, sharing, _beside_others(world), limit=len(sharing))
                 stack.callback(started["mesh", plane].stop, loop)
             if lone:
-                own: APIServer | None = request.getfixturevalue("apiserver") if plane == "real" else None
+                own: APIServer | None = stack.enter_context(running()) if plane == "real" else None
                 started["world", plane] = Crowd(loop.loop, lone, _alone(own), limit=1 if own else AT_ONCE)
                 stack.callback(started["world", plane].stop, loop)
         yield started

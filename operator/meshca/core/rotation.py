@@ -207,7 +207,7 @@ def renew_intermediates(situation: Situation) -> Outcome:
 def rotate_root(situation: Situation) -> Outcome:
     """Begin a rotation: when the root is due, and only if every istiod will take it."""
     standing = situation.standing
-    if standing is None or not _is_steady(standing):
+    if standing is None or not _is_steady(situation, standing):
         return
     why = why_rotate(situation, standing)
     if why is None:
@@ -242,9 +242,9 @@ RULES: tuple[Rule, ...] = (
 # --- When every target has arrived --------------------------------------------
 
 
-def _is_steady(standing: Standing) -> bool:
-    """Tell whether no rotation is under way; one that lost its signing key counts as over."""
-    if not standing.newest.has_key:
+def _is_steady(situation: Situation, standing: Standing) -> bool:
+    """Tell whether no rotation is under way; one to a root that can sign no more counts as over."""
+    if not situation.can_sign(standing.newest):
         return True
     return standing.state is RootState.SOLE and not any(root.has_key for root in standing.older)
 
@@ -263,8 +263,8 @@ def _leave(situation: Situation, waits: list[datetime | None], step: Step, hold:
 
 def _trusted_at(situation: Situation, standing: Standing, name: str) -> datetime | None:
     state = situation.observed.targets[name]
-    if isinstance(state, Absent) and not situation.can_sign(standing.signer):
-        return situation.now  # nothing is served there, and nothing can be
+    if _is_beyond_help(situation, standing, state):
+        return situation.now
     if not isinstance(state, Published) or standing.newest.revision not in state.bundle:
         return None
     signer = situation.signer_of(state)
@@ -273,6 +273,12 @@ def _trusted_at(situation: Situation, standing: Standing, name: str) -> datetime
     # An istiod that was told to load changed roots only lately has handed them out only since then.
     able = situation.able_since(name) + schedule.overlap(situation.spec) + schedule.TICK
     return max(schedule.trusted_at(state, situation.spec), schedule.loaded_at(state, situation.spec), able)
+
+
+def _is_beyond_help(situation: Situation, standing: Standing, state: TargetState) -> bool:
+    """Tell whether nothing can be written to a target until a new root signs: there is no phase to wait for there."""
+    has_intermediate = isinstance(state, Published) and state.intermediate is not None
+    return not isinstance(state, Blocked) and not has_intermediate and not situation.can_sign(standing.signer)
 
 
 def _drained_at(situation: Situation, standing: Standing, state: TargetState) -> datetime | None:
@@ -287,7 +293,7 @@ def _all_loaded(situation: Situation) -> datetime | None:
     assert standing is not None
     dates = []
     for name, state in situation.observed.targets.items():
-        if isinstance(state, Absent) and not situation.can_sign(standing.signer):
+        if _is_beyond_help(situation, standing, state):
             continue
         if not isinstance(state, Published) or set(state.bundle) != set(standing.bundle):
             return None
