@@ -76,7 +76,7 @@ def definition() -> dict[str, Any]:
         "singular": "widget",
         "kind": "Widget",
         "shortNames": ["wd"],
-        "categories": ["meshca"],
+        "categories": ["conformance"],
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",

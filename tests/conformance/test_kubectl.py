@@ -47,7 +47,7 @@ def test_apply_get_edit_and_delete(kubectl: Kubectl, widget: dict[str, Any], uni
     header, row = kubectl("get", "wd", unique).splitlines()
     assert header.split() == ["NAME", "READY", "SIZE", "AGE"]
     assert row.split()[:2] == [unique, "7"]
-    assert kubectl("get", "meshca", "-o", "name").count(f"widget.{GROUP}/{unique}\n") == 1
+    assert kubectl("get", "conformance", "-o", "name").count(f"widget.{GROUP}/{unique}\n") == 1
     assert json.loads(kubectl("get", "wd", unique, "-o", "json"))["spec"] == {"size": 7, "mode": "Slow"}
     assert "size: 7" in kubectl("get", "wd", unique, "-o", "yaml")
     assert f'widget.{GROUP} "{unique}" deleted' in kubectl("delete", "wd", unique)

@@ -56,6 +56,7 @@ async def test_intermediate_issued_after_renews_once(mesh: Mesh) -> None:
     await mesh.settled(revision=1)
     await mesh.change({"intermediate": {"issuedAfter": mesh.soon()}})
     await mesh.told("IntermediateRenewed")
+    await mesh.until(lambda: len(mesh.history.targets[mesh.namespace]) > 1, "the new one is recorded")
     await mesh.apply_again()
     await mesh.settled()
     assert len(mesh.history.targets[mesh.namespace]) == 2
