@@ -114,7 +114,7 @@ async def test_discovery_tells_short_names_categories_and_subresources(widgets: 
     answer = await widgets("GET", f"/apis/{GROUP}/v1")
     found = {resource["name"]: resource for resource in answer.body["resources"]}
     assert found["widgets"]["shortNames"] == ["wd"]
-    assert found["widgets"]["categories"] == ["meshca"]
+    assert found["widgets"]["categories"] == ["conformance"]
     assert found["widgets"]["namespaced"] is False
     assert {"get", "list", "watch", "create", "update", "patch", "delete"} <= set(found["widgets"]["verbs"])
     assert "widgets/status" in found

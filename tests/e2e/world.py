@@ -314,8 +314,10 @@ class Mesh:
         """What was recorded of the Secrets is as new as the status, which comes by another watch."""
         for target in self.status.get("targets", []):
             secret = self.secret(target["namespace"], target["secretName"])
-            noted = ((secret or {}).get("metadata", {}).get("annotations") or {}).get("meshca.io/intermediate-sha256")
-            if target["state"] == "Published" and noted != target.get("intermediate", {}).get("fingerprint"):
+            noted = (secret or {}).get("metadata", {}).get("annotations") or {}
+            told = target.get("intermediate", {}).get("fingerprint"), target.get("trustedRevisions", [])
+            bundle = [int(each) for each in noted.get("meshca.io/revisions", "").split(",") if each]
+            if target["state"] == "Published" and (noted.get("meshca.io/intermediate-sha256"), bundle) != told:
                 return False
         return True
 
