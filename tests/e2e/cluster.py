@@ -3,15 +3,15 @@
 import asyncio
 import json
 import os
-import shutil
 import ssl
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 import yaml
+
+from tests.support.kubectl import program as kubectl_program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -125,18 +125,11 @@ class Cluster:
         environment = os.environ | {"KUBECONFIG": str(self.access.kubeconfig)}
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            _kubectl(), *arguments, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env=environment
+            kubectl_program(), *arguments, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env=environment
         )
         output, _ = await process.communicate(stdin.encode())
         assert process.returncode is not None
         return process.returncode, output.decode()
-
-
-def _kubectl() -> str:
-    beside = Path(sys.executable).parent / "kubectl"
-    program = str(beside) if beside.exists() else shutil.which("kubectl")
-    assert program, "kubectl is missing: pip install -r requirements-dev.txt"
-    return program
 
 
 def secret_path(namespace: str, name: str) -> str:
