@@ -138,22 +138,10 @@ class Writer:
         return with_target_secret(snapshot, self.owner, target, written, self.now)
 
     async def _put(self, secret: Json, current: Json | None) -> Json:
-        """Write over exactly the version that was observed, or create what was observed to be absent.
-
-        An absent Secret is applied without force: if somebody else has made one
-        since, their fields are a conflict. (A Role can allow to apply a Secret of one
-        name, but not to POST one.)
-        """
-        if current is None:
-            return await self._put_new(secret)
-        meta = current["metadata"]
-        secret["metadata"] |= {"resourceVersion": meta["resourceVersion"], "uid": meta["uid"]}
-        return await self.store.apply_secret(meta["namespace"], secret, force=True)
-
-    async def _put_new(self, secret: Json) -> Json:
+        """Write over exactly the version that was observed, or create what was observed to be absent."""
         namespace = secret["metadata"]["namespace"]
         try:
-            return await self.store.apply_secret(namespace, secret, force=False)
+            return await self.store.apply_secret(secret, over=current)
         except StoreError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise

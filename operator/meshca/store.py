@@ -24,6 +24,8 @@ _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _MESHCAS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+_NEW = {"resourceVersion": "1"}
+"""An apply makes an absent object whatever its resourceVersion; and none that exists can have the first of all."""
 
 
 class Store:
@@ -54,14 +56,15 @@ class Store:
         path = _core(namespace, "secrets")
         return self._written(await self._send("POST", path, secret, _JSON, fieldManager=FIELD_MANAGER))
 
-    async def apply_secret(self, namespace: str, secret: Json, *, force: bool) -> Json:
-        """Create or change a Secret in one write (server-side apply).
+    async def apply_secret(self, secret: Json, over: Json | None) -> Json:
+        """Write a Secret in one write (server-side apply): over exactly this version of it, or None for a new one.
 
-        With `metadata.resourceVersion` in it, it must be the present one. Without
-        `force`, fields that others have set otherwise are a conflict.
+        (A Role can allow to apply a Secret of one name, but not to POST one.)
         """
-        path = _core(namespace, "secrets", secret["metadata"]["name"])
-        return self._written(await self._apply(path, secret, force=force))
+        new = secret["metadata"]
+        lock = _NEW if over is None else {key: over["metadata"][key] for key in ("uid", "resourceVersion")}
+        path = _core(new["namespace"], "secrets", new["name"])
+        return self._written(await self._apply(path, secret | {"metadata": new | lock}, force=True))
 
     async def patch_secret(self, namespace: str, name: str, patch: Json) -> Json:
         """Merge-patch a Secret; with `metadata.resourceVersion` in it, that must be the present one."""

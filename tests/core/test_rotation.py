@@ -71,6 +71,7 @@ class Row:
 A, B = root(1, SOLE), root(2, SOLE)
 OLD = root(1, SOLE, made=NOW - timedelta(days=9 * 365))
 DEAD = root(1, SOLE, made=NOW - timedelta(days=3651), ends=NOW - DAY)
+DEAD_B = root(2, SOLE, made=NOW - timedelta(days=3651), ends=NOW - DAY)
 
 BIRTH = {
     "nothing exists: the first root is made, and is the only one": Row(
@@ -111,6 +112,24 @@ BIRTH = {
 }
 
 INTERMEDIATES = {
+    "an intermediate is renewed while another target holds up the switch": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE, ends=NOW + DAY), FOREIGN),
+        WriteCacerts("t0", 1, (2, 1), issue=True),
+        Phase.TRUST,
+        several(2),
+        (Reason.FOREIGN_SECRET,),
+    ),
+    "an intermediate is renewed while istiod's flag holds up the switch": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE, ends=NOW + DAY), reload=IGNORES),
+        WriteCacerts("istio", 1, (2, 1), issue=True),
+        Phase.TRUST,
+        stalled=(Reason.MULTI_ROOT_DISABLED,),
+    ),
+    "an intermediate under the old root is renewed while its target waits to switch": Row(
+        observed([A, root(2, ACTIVE)], published(A, 2, 1, since=NOW - T, ends=NOW + DAY)),
+        WriteCacerts("istio", 1, (2, 1), issue=True),
+        Phase.SWITCH,
+    ),
     "an intermediate 30 days before its end is renewed": Row(
         observed([A], published(A, 1, ends=NOW + 30 * DAY)), RENEW
     ),
@@ -298,6 +317,9 @@ ROTATION = {
 }
 
 REPAIR = {
+    "a bundle that lost the very root it signs under gets it back": Row(
+        observed([A, B], published(A, 2, intact=False)), WriteCacerts("istio", 1, (2, 1), issue=False), Phase.RETIRE
+    ),
     "a deleted Secret in Trust comes back under the old root, with both trusted": Row(
         observed([A, root(2, PREPARED)], Absent(was_published=True)),
         WriteCacerts("istio", 1, (2, 1), issue=True),
@@ -398,6 +420,12 @@ LOSS = {
 }
 
 EXPIRY = {
+    "the newest root expired before a target came to it: a third one is prepared": Row(
+        observed([lost(1), DEAD_B], published(lost(1), 2, 1)), CreateRoot(3, PREPARED), Phase.RETIRE
+    ),
+    "the newest root expired: no older key is destroyed": Row(
+        observed([A, DEAD_B], published(DEAD_B, 2, since=LONG_AGO)), CreateRoot(3, PREPARED), Phase.RETIRE
+    ),
     "an expired root: the next one": Row(observed([DEAD], published(DEAD, 1)), CreateRoot(2, PREPARED)),
     "nothing under an expired root is valid: Trust need not wait": Row(
         observed([DEAD, root(2, PREPARED)], published(DEAD, 2, 1, since=NOW)), MarkRoot(2, ACTIVE), Phase.TRUST

@@ -222,10 +222,10 @@ REFUSED: dict[str, Refused] = {
     "leaves that outlive their intermediate by the time it takes to arrive": Refused(
         {"workload": {"maxCertificateDuration": "2159h"}, "rotation": {"propagationDelay": "1h"}},
         "spec.workload.maxCertificateDuration",
-        "(2159h + 1h) must be shorter than intermediate.duration (2160h)",
+        "1h + 4s) must not exceed intermediate.duration (2160h)",
     ),
-    "a root too short for a whole rotation": Refused(
-        LAB | root(duration="20s", renewBefore="5s") | {"rotation": {"propagationDelay": "2s"}},
+    "a root too short for two whole rotations": Refused(
+        LAB | root(duration="40s", renewBefore="5s") | {"rotation": {"propagationDelay": "2s"}},
         "spec.root.duration",
         "lengthen root.duration or shorten those two",
     ),

@@ -17,10 +17,11 @@ from meshca.names import Reason, RootState
 def advance(situation: Situation, standing: Standing, name: str, target: Published) -> Outcome:
     """Yield the one move that this target may make now, or what it waits for, or its repair."""
     signer = situation.signer_of(target)
-    union = newest_first({*target.bundle, *standing.bundle})
+    wanted = {*target.bundle, *standing.bundle}
     if signer is None:
-        yield issue(situation, name, union, Reason.SECRET_REPAIRED)
+        yield issue(situation, name, newest_first(wanted), Reason.SECRET_REPAIRED)
         return
+    union = newest_first(wanted | {signer.revision})
     move: Step | Hold | None = None
     if len(union) > len(target.bundle):
         move = _grow(standing, name, signer, union)
@@ -141,12 +142,3 @@ def _cannot_sign(signer: Root, what: str) -> Hold:
         return Hold(Reason.ROOT_KEY_LOST, f"{what}: the key of root {signer.revision} is lost", stalled=True)
     ended = when(signer.certificate.not_after)
     return Hold(Reason.EXPIRED, f"{what}: root {signer.revision} expired at {ended}")
-
-
-def switches_next(situation: Situation, target: Published) -> bool:
-    """Tell whether the target is about to get an intermediate under the new root anyway."""
-    standing = situation.standing
-    if standing is None or standing.state is not RootState.PREPARED:
-        return False
-    trusts = standing.newest.revision in target.bundle
-    return trusts and situation.now >= schedule.trusted_at(target, situation.spec)

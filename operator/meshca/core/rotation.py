@@ -50,7 +50,7 @@ from meshca.core.model import (
     TargetState,
     WriteConfigMap,
 )
-from meshca.core.moves import advance, issue, renew, switches_next
+from meshca.core.moves import advance, issue, renew
 from meshca.core.replacement import obstacles, reload_holds, rotates_later, why_rotate
 from meshca.core.situation import Situation, Standing, is_spent, situate
 from meshca.core.spec import DeletionPolicy, FromSecret, MeshCASpec
@@ -148,7 +148,7 @@ def publish_config_map(situation: Situation) -> Outcome:
 def destroy_old_roots(situation: Situation) -> Outcome:
     """End a rotation: when the old root has left every bundle for good, destroy its key."""
     standing = situation.standing
-    if standing is None or standing.state is not RootState.SOLE or not standing.newest.has_key:
+    if standing is None or standing.state is not RootState.SOLE or not situation.can_sign(standing.newest):
         return
     doomed = next((root for root in standing.older if root.has_key), None)
     if doomed is None:
@@ -200,7 +200,7 @@ def renew_intermediates(situation: Situation) -> Outcome:
         return
     for name, target in situation.published.items():
         signer = situation.signer_of(target)
-        if target.intermediate is not None and signer == standing.signer and not switches_next(situation, target):
+        if signer is not None:
             yield renew(situation, name, target, signer)
 
 
@@ -295,8 +295,10 @@ def _all_loaded(situation: Situation) -> datetime | None:
     for name, state in situation.observed.targets.items():
         if _is_beyond_help(situation, standing, state):
             continue
-        if not isinstance(state, Published) or set(state.bundle) != set(standing.bundle):
+        if not isinstance(state, Published):
             return None
+        if set(state.bundle) != set(standing.bundle) and situation.can_sign(standing.newest):
+            return None  # (under a newest root that can sign no more, nobody can get there)
         dates.append(schedule.loaded_at(state, situation.spec))
         dates.append(situation.able_since(name) + situation.spec.propagation_delay + schedule.TICK)
     return max(dates, default=situation.now)

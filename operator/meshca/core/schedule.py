@@ -53,9 +53,11 @@ def renew_intermediate_at(intermediate: Certificate, spec: MeshCASpec) -> dateti
     """Return when to replace an intermediate.
 
     `renewBefore`, but never so late that a workload's certificate could outlive
-    it: istiod before 1.28.7 / 1.29.3 does not clamp them (istio/istio#59768).
+    it, even if the last change must be loaded first: istiod before 1.28.7 / 1.29.3
+    does not clamp them (istio/istio#59768).
     """
-    return intermediate.not_after - max(spec.intermediate.renew_before, overlap(spec) + TICK)
+    latest = overlap(spec) + spec.propagation_delay + 2 * TICK
+    return intermediate.not_after - max(spec.intermediate.renew_before, latest)
 
 
 def replace_root_at(root: Certificate, spec: MeshCASpec) -> datetime:

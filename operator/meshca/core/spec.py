@@ -277,18 +277,19 @@ def _check_lifetimes(spec: MeshCASpec) -> None:
             f"{format_duration(spec.intermediate.duration)} would outlive the root: make it at most spec.root.duration"
             f" ({format_duration(spec.root.duration)})",
         )
-    in_use = spec.leaf_duration + spec.propagation_delay
-    if in_use >= spec.intermediate.duration:
+    in_use = spec.leaf_duration + 3 * spec.propagation_delay + timedelta(seconds=4)
+    if in_use > spec.intermediate.duration:
         raise SpecError(
             "spec.workload.maxCertificateDuration",
-            f"with spec.rotation.propagationDelay it is {format_duration(in_use)}, and a workload's certificate would"
-            f" outlive its intermediate: keep the sum below spec.intermediate.duration"
-            f" ({format_duration(spec.intermediate.duration)})",
+            f"with 3 x spec.rotation.propagationDelay + 4s it makes {format_duration(in_use)}, more than"
+            f" spec.intermediate.duration ({format_duration(spec.intermediate.duration)}): an intermediate must outlive"
+            " the leaves it signs, and be renewed in time; lengthen it or shorten those two",
         )
     whole = rotation_time(spec.leaf_duration, spec.propagation_delay)
-    if whole >= spec.root.duration:
+    if 2 * whole >= spec.root.duration:
         raise SpecError(
             "spec.root.duration",
             f"{format_duration(spec.root.duration)} is too short: a whole rotation takes {format_duration(whole)}"
-            " (2 x workload.maxCertificateDuration + 4 x rotation.propagationDelay) and must fit into a root's life",
+            " (2 x workload.maxCertificateDuration + 4 x rotation.propagationDelay), and two must fit into its life:"
+            " the one that brings it and the one that replaces it",
         )
