@@ -4,7 +4,6 @@ Both are started once per session, on first use; tests keep apart by names (`uni
 """
 
 import asyncio
-import os
 import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -35,14 +34,9 @@ class ControlPlane:
 
 @pytest.fixture(scope="session")
 def apiserver() -> Iterator[APIServer]:
-    """The real one. Without one the test is skipped, but never in CI."""
-    try:
-        with real.running() as server:
-            yield server
-    except real.Unavailable as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs a real API server: {error}")
-        pytest.skip(str(error))
+    """The real one."""
+    with real.required() as server:
+        yield server
 
 
 @contextmanager

@@ -179,10 +179,12 @@ async def test_apply_to_an_absent_object_by_uid_is_refused(api: API) -> None:
     assert (await api("GET", f"{api.secrets}/s")).status == 404
 
 
-async def test_apply_to_an_absent_object_by_resource_version_creates_it(api: API) -> None:
-    """Surprising, and to be known: only a uid keeps an apply from bringing back what was deleted."""
-    created = await api.apply_secret("s", {"a": A}, metadata={"resourceVersion": "1"})
+async def test_apply_by_the_first_resource_version_of_all_makes_a_new_object_and_changes_none(api: API) -> None:
+    """Only a uid keeps an apply from bringing back what was deleted; so this is how to apply a new object only."""
+    created = await api.apply_secret("s", {"a": A}, metadata={"resourceVersion": "1"}, force=True)
     assert created.status == 201
+    refused = await api.apply_secret("s", {"a": B}, metadata={"resourceVersion": "1"}, force=True)
+    assert refused.refusal == (409, "Conflict")
 
 
 async def test_apply_with_the_uid_of_another_object_is_refused(api: API) -> None:

@@ -4,7 +4,6 @@ Istio's programs come from outside (binaries.py); without them these tests are s
 `pytest tests/istio --log-cli-level=INFO` tells the story while it runs. About two minutes each: leaves live 30 s.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -37,13 +36,8 @@ def binaries() -> Binaries:
 @pytest.fixture
 def own_apiserver(binaries: Binaries) -> Iterator[APIServer]:  # noqa: ARG001  # nothing is started without them
     """One per test: an operator sees every MeshCA of its cluster, and istiod writes into every namespace."""
-    try:
-        with real.running() as server:
-            yield server
-    except real.Unavailable as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs a real API server: {error}")
-        pytest.skip(str(error))
+    with real.required() as server:
+        yield server
 
 
 async def test_no_handshake_fails_through_renewals_a_root_rotation_and_restarts_of_istiod(

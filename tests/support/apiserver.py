@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -195,6 +196,19 @@ def running(kubeconfig: Path | None = None) -> Iterator[APIServer]:
         path = kubeconfig or home / "kubeconfig"
         write_kubeconfig(path, url, token, ca_pem=ca_pem, name="apiserver")
         yield APIServer(url, token, ca_pem, path, home / "audit.log")
+
+
+@contextmanager
+def required() -> Iterator[APIServer]:
+    """Start one for tests: without one they are skipped and say why, but never in CI."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(running())
+        except Unavailable as error:
+            if os.environ.get("CI"):
+                pytest.fail(f"CI needs a real API server: {error}")
+            pytest.skip(str(error))
+        yield server
 
 
 def _etcd(program: Path, url: str, home: Path) -> list[str]:
