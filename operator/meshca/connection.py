@@ -35,8 +35,8 @@ CONNECT_SECONDS = 10.0
 RENEWAL_SECONDS = 10.0
 """Rejected credentials are loaded anew no more often than this."""
 
-OnResponse = Callable[[str, int], None]
-"""Called with the verb (`get`, `patch`, ..., `watch`) and the HTTP status of each answer; 0: no answer came."""
+OnResponse = Callable[[str, str, int], None]
+"""Called with verb (`get`, ..., `watch`), resource (`secrets`, `meshcas/status`) and HTTP status; 0: no answer came."""
 
 
 class Pulse:
@@ -132,20 +132,20 @@ class Connection:
         return authorization
 
     async def _send(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        verb = "watch" if is_watch(request.url) else request.method.lower()
+        what = ("watch" if is_watch(request.url) else request.method.lower(), _resource(request.url.path))
         sent = self.clock.monotonic()
         try:
             response = await handler(request)
         except BaseException:  # a timeout comes as a cancellation
-            self._on_response(verb, 0)
+            self._on_response(*what, 0)
             raise
         self.clock.observe_header(response.headers.get("Date"), sent, self.clock.monotonic())
-        self._on_response(verb, response.status)
+        self._on_response(*what, response.status)
         return response
 
 
 async def connect(
-    clock: ServerClock, on_response: OnResponse = lambda _verb, _status: None, environ: Mapping[str, str] = os.environ
+    clock: ServerClock, on_response: OnResponse = lambda *_: None, environ: Mapping[str, str] = os.environ
 ) -> Connection:
     """Find the cluster as kubectl and client-go do: KUBECONFIG, the pod's ServiceAccount, ~/.kube/config.
 
@@ -223,6 +223,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def is_watch(url: URL) -> bool:
     """True for a request whose answer is a stream of events."""
     return url.query.get("watch") in ("true", "1")
+
+
+def _resource(path: str) -> str:
+    """Name what a path of the API asks for: `secrets`, `meshcas/status`; never the name of an object."""
+    match path.strip("/").split("/"):
+        case ["api", _, *rest] | ["apis", _, _, *rest]:
+            if rest[:1] == ["namespaces"] and len(rest) > 2:  # noqa: PLR2004  # namespaces/<name>/...
+                rest = rest[2:]
+            return "/".join(rest[::2])
+        case _:
+            return ""
 
 
 class _Credentials:

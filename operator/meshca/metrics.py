@@ -1,24 +1,23 @@
-"""Prometheus metrics: counters for what happened, one collector for what is.
+"""Prometheus metrics: counters for what happened, gauges for what is.
 
-What is comes from the last report of each MeshCA and is computed at the scrape,
-so the series of a deleted MeshCA, or of a destroyed root, are gone with it.
-Labels are names, revisions and constants: their number is bounded by the objects
-that exist. No serial, fingerprint or message is ever a label.
+The gauges of a MeshCA are computed at the scrape from its last report
+(gauges.py), so the series of a deleted MeshCA, or of a destroyed root, are gone
+with it. `docs/metrics.md` is made from what stands here and there.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from meshca import __version__
-from meshca.core.model import Plan, Published, Step
-from meshca.core.situation import Situation, phase
-from meshca.core.status import next_wake
-from meshca.names import Phase
+from meshca.core.model import Plan, Step, WriteCacerts
+from meshca.core.situation import Situation
+from meshca.gauges import GAUGES, Findings, Gauge, Report
+from meshca.names import STEP_REASONS, Reason
 from meshca.registry import Resource
 
 
@@ -44,49 +43,79 @@ class Metrics(Collector):
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, of no use to an alert
         self.registry = CollectorRegistry()
         self._process = process
-        self._reports: dict[str, tuple[Situation, Plan]] = {}
-        self._requests = Counter(
-            "meshca_api_requests",
-            "Requests to the API server by verb and HTTP status; status 0 had no answer.",
-            ["verb", "status"],
-            registry=self.registry,
+        self._reports: dict[str, Report] = {}
+        self._repairs: dict[str, dict[str, int]] = {}
+        self._requests = self._counter(
+            "meshca_api_requests", "Requests to the API server; status 0: no answer came.", "verb", "resource", "status"
         )
-        self._steps = Counter("meshca_steps", "Steps taken, by reason.", ["reason"], registry=self.registry)
-        self._passes = Counter(
-            "meshca_reconcile",
-            "Passes over a MeshCA: ok, or the reason of the error that ended it.",
-            ["result"],
-            registry=self.registry,
+        self._steps = self._counter("meshca_steps", "Steps taken, by reason.", "reason")
+        self._passes = self._counter(
+            "meshca_reconcile", "Passes over a MeshCA: ok, or the reason of the error that ended it.", "result"
         )
+        for reason in STEP_REASONS:
+            self._steps.labels(reason.value)  # increase() sees a first one only if there was a zero before it
+        self._passes.labels("ok")
+        ProcessCollector(registry=self.registry)
         self.registry.register(self)
 
-    def count_request(self, verb: str, status: int) -> None:
-        """Count an answer of the API server."""
-        self._requests.labels(verb, str(status)).inc()
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
 
-    def count_step(self, step: Step) -> None:
+    def count_request(self, verb: str, resource: str, status: int) -> None:
+        """Count an answer of the API server."""
+        self._requests.labels(verb, resource, str(status)).inc()
+
+    def count_step(self, resource: Resource, step: Step) -> None:
         """Count a step that was taken."""
         self._steps.labels(step.reason.value).inc()
+        if step.reason is Reason.SECRET_REPAIRED and isinstance(step.action, WriteCacerts):
+            repairs = self._repairs.setdefault(resource.owner.name, {})
+            repairs[step.action.target] = repairs.get(step.action.target, 0) + 1
 
     def count_pass(self, result: str) -> None:
         """Count a pass over a MeshCA."""
         self._passes.labels(result).inc()
 
-    def report(self, resource: Resource, situation: Situation, plan: Plan) -> None:
-        """Remember what is now."""
-        self._reports[resource.owner.name] = (situation, plan)
+    def note_findings(self, resource: Resource, situation: Situation, plan: Plan) -> None:
+        """Remember what a pass found and decided."""
+        self._report(resource).findings = Findings(situation, plan)
+
+    def note_status(self, resource: Resource, status: dict[str, object]) -> None:
+        """Remember what is said of a MeshCA."""
+        self._report(resource).status = status
+
+    def _report(self, resource: Resource) -> Report:
+        return self._reports.setdefault(resource.owner.name, Report())
 
     def forget(self, name: str) -> None:
         """Drop a MeshCA that is gone."""
         self._reports.pop(name, None)
+        self._repairs.pop(name, None)
 
-    def collect(self) -> Iterator[GaugeMetricFamily | InfoMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Compute every gauge."""
         yield from self._process_gauges()
-        reports = dict(self._reports)
-        yield from (build(reports) for build in (_roots, _intermediates, _bundles, _next_actions, _phases, _stalls))
+        yield self._repair_counts()
+        for gauge in GAUGES:
+            yield self._family(gauge)
 
-    def _process_gauges(self) -> Iterator[GaugeMetricFamily | InfoMetricFamily]:
+    def _family(self, gauge: Gauge) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(gauge.name, gauge.text, labels=("name", *gauge.labels))
+        for name, report in self._reports.items():
+            for labels, value in gauge.read(report):
+                family.add_metric((name, *labels), value)
+        return family
+
+    def _repair_counts(self) -> CounterMetricFamily:
+        text = "How often a target's Secret was put back after it was edited or deleted."
+        family = CounterMetricFamily("meshca_repairs", text, labels=("name", "target"))
+        for name, report in self._reports.items():
+            counts = self._repairs.get(name, {})
+            for target in report.findings.situation.spec.targets if report.findings else ():
+                family.add_metric((name, target.name), counts.get(target.name, 0))
+        return family
+
+    def _process_gauges(self) -> Iterator[Metric]:
         process = self._process
         yield InfoMetricFamily("meshca_build", "What runs.", {"version": __version__})
         for name, text, value in (
@@ -101,87 +130,3 @@ class Metrics(Collector):
             ),
         ):
             yield GaugeMetricFamily(name, text, value)
-
-
-_Reports = dict[str, tuple[Situation, Plan]]
-
-
-def _roots(reports: _Reports) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
-        "meshca_authority_not_after_timestamp_seconds",
-        "When a root ends. State: prepared, active, sole, or retiring.",
-        labels=["name", "revision", "state"],
-    )
-    for name, (situation, _) in reports.items():
-        standing = situation.standing
-        for root in situation.observed.roots:
-            is_newest = standing is not None and root.revision == standing.newest.revision
-            state = standing.state.value if standing is not None and is_newest else "retiring"
-            family.add_metric([name, str(root.revision), state], root.certificate.not_after.timestamp())
-    return family
-
-
-def _targets(reports: _Reports) -> Iterator[tuple[str, str, Published]]:
-    for name, (situation, _) in reports.items():
-        for target, state in situation.published.items():
-            yield name, target, state
-
-
-def _intermediates(reports: _Reports) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
-        "meshca_intermediate_not_after_timestamp_seconds",
-        "When the intermediate that a target's istiod signs with ends.",
-        labels=["name", "target"],
-    )
-    for name, target, state in _targets(reports):
-        if state.intermediate is not None:
-            family.add_metric([name, target], state.intermediate.not_after.timestamp())
-    return family
-
-
-def _bundles(reports: _Reports) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
-        "meshca_bundle_not_after_timestamp_seconds",
-        "When a root that a target trusts ends.",
-        labels=["name", "target", "revision"],
-    )
-    for name, target, state in _targets(reports):
-        situation = reports[name][0]
-        for revision in state.bundle:
-            ends = situation.root(revision).certificate.not_after
-            family.add_metric([name, target, str(revision)], ends.timestamp())
-    return family
-
-
-def _next_actions(reports: _Reports) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
-        "meshca_next_step_timestamp_seconds",
-        "When the next thing happens by itself.",
-        labels=["name"],
-    )
-    for name, (situation, plan) in reports.items():
-        at: datetime | None = next_wake(plan, situation.now)
-        if at is not None:
-            family.add_metric([name], at.timestamp())
-    return family
-
-
-def _phases(reports: _Reports) -> GaugeMetricFamily:
-    family = GaugeMetricFamily("meshca_phase", "1 for the phase that a MeshCA is in.", labels=["name", "phase"])
-    for name, (situation, _) in reports.items():
-        current = phase(situation)
-        for each in Phase:
-            family.add_metric([name, each.value], float(each is current))
-    return family
-
-
-def _stalls(reports: _Reports) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
-        "meshca_stalled",
-        "1 for every reason why a MeshCA waits for a person.",
-        labels=["name", "reason"],
-    )
-    for name, (_, plan) in reports.items():
-        for reason in sorted({hold.reason.value for hold in plan.holds if hold.stalled}):
-            family.add_metric([name, reason], 1.0)
-    return family

@@ -142,3 +142,7 @@ class Reason(StrEnum):
     ROOT_NOT_SELF_SIGNED = "RootNotSelfSigned"
     ROOT_PATH_TOO_SHORT = "RootPathTooShort"
     ROOT_UNFIT = "RootUnfit"
+
+
+STEP_REASONS = tuple(Reason)[: tuple(Reason).index(Reason.BUNDLE_PUBLISHED) + 1]
+"""The reasons of steps: what the operator does, as opposed to what it finds."""

@@ -106,7 +106,7 @@ class Reconciler:
         may_write: Callable[[], bool],
         on_report: OnReport,
         on_status: OnStatus,
-        on_step: Callable[[Step], None],
+        on_step: Callable[[Resource, Step], None],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -167,7 +167,7 @@ class Reconciler:
                     continue
                 break
             outcome.done.append(step)
-            self._on_step(step)
+            self._on_step(resource, step)
         return outcome
 
     async def _ask_istiods(self, resource: Resource, spec: MeshCASpec, outcome: Pass, now: datetime) -> None:

@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import kopf
 
 from meshca.clock import ServerClock, local_now
-from meshca.connection import Connection, Pulse, call, connect
+from meshca.connection import Connection, OnResponse, Pulse, call, connect
+from meshca.core.model import Plan
+from meshca.core.situation import Situation
 from meshca.core.spec import FromSecret, MeshCASpec
 from meshca.election import Election
 from meshca.errors import MeshCAError, StoreError
@@ -75,7 +76,7 @@ class Operator:
             registry=self._registry,
             reporter=Reporter(self._store, settings.identity),
             may_write=lambda: self._election.is_leader,
-            on_report=self._metrics.report,
+            on_report=self._on_findings,
             on_status=self._on_status,
             on_step=self._metrics.count_step,
         )
@@ -225,8 +226,19 @@ class Operator:
         metadata = secret["metadata"]
         self._watch.expect(metadata["namespace"], metadata["name"], metadata["resourceVersion"])
 
+    def _on_findings(self, resource: Resource, situation: Situation, plan: Plan) -> None:
+        if self._is_known(resource):
+            self._metrics.note_findings(resource, situation, plan)
+
     def _on_status(self, resource: Resource, status: dict[str, Any]) -> None:
-        self._reported[resource.owner.name] = (resource.generation, status)
+        if self._is_known(resource):
+            self._reported[resource.owner.name] = (resource.generation, status)
+            self._metrics.note_status(resource, status)
+
+    def _is_known(self, resource: Resource) -> bool:
+        """Tell whether a MeshCA is still there: a pass that was running when it was deleted leaves nothing behind."""
+        known = self._registry.get(resource.owner.name)
+        return known is not None and known.owner.uid == resource.owner.uid
 
     async def _reconcile(self, name: str) -> float | None:
         try:
@@ -262,15 +274,15 @@ class Deferred:
     """Counts requests before the metrics that they are counted in exist."""
 
     def __init__(self) -> None:
-        self._count: Callable[[str, int], None] = lambda _verb, _status: None
+        self._count: OnResponse = lambda *_: None
 
     def resolve(self, metrics: Metrics) -> None:
         """From now on count in these."""
         self._count = metrics.count_request
 
-    def __call__(self, verb: str, status: int) -> None:
+    def __call__(self, verb: str, resource: str, status: int) -> None:
         """Count an answer."""
-        self._count(verb, status)
+        self._count(verb, resource, status)
 
 
 async def run(settings: Settings) -> int:

@@ -87,7 +87,7 @@ async def test_no_answer_is_an_error_and_counted(tmp_path):
         connection.api.configuration.host = "http://127.0.0.1:1"
         with pytest.raises(StoreError, match="no answer from the API server"):
             await call(connection.api, "GET", "/version")
-    assert counted == [("get", 0)]
+    assert counted == [("get", "", 0)]
 
 
 @in_virtual_time
@@ -103,7 +103,7 @@ async def test_an_answer_that_does_not_come_is_an_error_in_time(tmp_path):
         assert asyncio.get_running_loop().time() - begun == pytest.approx(REQUEST_SECONDS, abs=1)
 
 
-async def test_requests_are_counted_by_verb_and_status_and_a_watch_is_a_verb(tmp_path):
+async def test_requests_are_counted_by_verb_resource_and_status_and_a_watch_is_a_verb(tmp_path):
     counted = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -111,10 +111,20 @@ async def test_requests_are_counted_by_verb_and_status_and_a_watch_is_a_verb(tmp
 
     async with connected(answer, tmp_path, on_response=lambda *what: counted.append(what)) as connection:
         await call(connection.api, "GET", "/api/v1/secrets", params={"watch": "true"})
-        await call(connection.api, "PATCH", "/api/v1/x", body={})
+        await call(connection.api, "PATCH", "/apis/meshca.io/v1alpha1/meshcas/mesh/status", body={})
+        await call(connection.api, "PUT", "/apis/coordination.k8s.io/v1/namespaces/ns/leases/meshca", body={})
+        await call(connection.api, "GET", "/api/v1/namespaces/ns")
+        await call(connection.api, "GET", "/version")
         with pytest.raises(StoreError):
-            await call(connection.api, "DELETE", "/api/v1/x")
-    assert counted == [("watch", 200), ("patch", 200), ("delete", 404)]
+            await call(connection.api, "DELETE", "/api/v1/namespaces/ns/secrets/mesh-root-1")
+    assert counted == [
+        ("watch", "secrets", 200),
+        ("patch", "meshcas/status", 200),
+        ("put", "leases", 200),
+        ("get", "namespaces", 200),
+        ("get", "", 200),
+        ("delete", "secrets", 404),
+    ]
 
 
 async def test_every_answer_also_a_refusal_sets_the_clock(tmp_path):
@@ -142,7 +152,7 @@ async def test_a_rejected_token_is_read_again_and_the_request_repeated(tmp_path)
         (tmp_path / "token").write_text("second")
         await call(connection.api, "POST", "/api/v1/x", body={"kept": True})
         await call(connection.api, "GET", "/version")
-    assert counted == [("post", 401), ("post", 200), ("get", 200)]
+    assert counted == [("post", "x", 401), ("post", "x", 200), ("get", "", 200)]
 
 
 async def test_an_exec_plugin_is_asked_again_when_its_token_is_rejected(tmp_path):

@@ -2,15 +2,16 @@
 
 from prometheus_client import generate_latest
 
-from meshca.core.model import Observed, Step, WriteCacerts
+from meshca.core.model import Blocked, Observed, Step, WriteCacerts
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.metrics import Metrics, Process
-from meshca.names import Reason
+from meshca.names import STEP_REASONS, Reason
 from meshca.registry import read_resource
-from tests.core.situations import ACTIVE, IGNORES, NOW, SOLE, observed, published, root, spec
+from tests.core.situations import ACTIVE, IGNORES, NOW, SOLE, lost, observed, published, root, spec
 
 A = root(1, SOLE)
+REPAIR = Step(WriteCacerts("istio", 1, (1,), issue=False), Reason.SECRET_REPAIRED, "")
 
 
 def metrics() -> Metrics:
@@ -18,34 +19,57 @@ def metrics() -> Metrics:
     return Metrics(Process(lambda: True, lambda: 2, lambda: 0.25, lambda: 12.0, lambda: -1.5))
 
 
-def told(made: Metrics, seen: Observed) -> list[str]:
+MESH = read_resource({"metadata": {"name": "mesh", "uid": "u"}}, "ns")
+
+
+def told(made: Metrics, seen: Observed, status: dict[str, object] | None = None) -> list[str]:
     """Report one MeshCA; return its series."""
-    resource = read_resource({"metadata": {"name": "mesh", "uid": "u"}}, "ns")
-    made.report(resource, situate(spec(), seen, NOW), plan(spec(), seen, NOW))
+    made.note_findings(MESH, situate(spec(), seen, NOW), plan(spec(), seen, NOW))
+    made.note_status(MESH, status or {})
     return series(made, 'name="mesh"')
 
 
 def series(made: Metrics, words: str) -> list[str]:
-    """Return the series that contain these words, without their help."""
+    """Return the series that contain these words and are not 0, without their help."""
     lines = generate_latest(made.registry).decode().splitlines()
-    return [line for line in lines if words in line and not line.startswith("#")]
+    return [line for line in lines if words in line and not line.startswith("#") and not line.endswith(" 0.0")]
+
+
+def condition(kind: str, status: str, reason: str) -> dict[str, object]:
+    """Return a status with one condition."""
+    return {"conditions": [{"type": kind, "status": status, "reason": reason}]}
 
 
 def test_a_meshca_in_drain() -> None:
     seen = observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=NOW))
-    assert [line for line in told(metrics(), seen) if not line.endswith(" 0.0")] == [
+    status = condition("Ready", "True", "Issued") | {"rotation": {"since": "2026-01-01T10:00:00Z"}}
+    assert told(metrics(), seen, status) == [
+        'meshca_ready{name="mesh"} 1.0',
+        'meshca_phase{name="mesh",phase="Drain"} 1.0',
+        'meshca_phase_start_timestamp_seconds{name="mesh"} 1.7672616e+09',
+        'meshca_rotation_wait_seconds{name="mesh"} 86700.0',
+        'meshca_waiting_until_timestamp_seconds{name="mesh",reason="IntermediateRenewed"} 1.7707248e+09',
+        'meshca_waiting_until_timestamp_seconds{name="mesh",reason="RootRetired"} 1.767355501e+09',
+        'meshca_next_step_timestamp_seconds{name="mesh"} 1.767355501e+09',
         'meshca_authority_not_after_timestamp_seconds{name="mesh",revision="1",state="retiring"} 2.0739888e+09',
         'meshca_authority_not_after_timestamp_seconds{name="mesh",revision="2",state="active"} 2.0739888e+09',
+        'meshca_authority_key_available{name="mesh",revision="1",state="retiring"} 1.0',
+        'meshca_authority_key_available{name="mesh",revision="2",state="active"} 1.0',
+        'meshca_authority_renewal_timestamp_seconds{name="mesh",revision="2"} 2.0109168e+09',
         'meshca_intermediate_not_after_timestamp_seconds{name="mesh",target="istio"} 1.7733168e+09',
+        'meshca_intermediate_renewal_timestamp_seconds{name="mesh",target="istio"} 1.7707248e+09',
         'meshca_bundle_not_after_timestamp_seconds{name="mesh",revision="2",target="istio"} 2.0739888e+09',
         'meshca_bundle_not_after_timestamp_seconds{name="mesh",revision="1",target="istio"} 2.0739888e+09',
-        'meshca_next_step_timestamp_seconds{name="mesh"} 1.767355501e+09',
-        'meshca_phase{name="mesh",phase="Drain"} 1.0',
+        'meshca_target_info{name="mesh",secret="cacerts",target="istio",target_namespace="istio-system"} 1.0',
+        'meshca_target_state{name="mesh",state="Published",target="istio"} 1.0',
     ]
 
 
 def test_every_phase_has_a_series_so_that_none_is_missing_from_a_graph() -> None:
-    phases = [line for line in told(metrics(), observed([A], published(A, 1))) if "meshca_phase" in line]
+    made = metrics()
+    told(made, observed([A], published(A, 1)))
+    lines = generate_latest(made.registry).decode().splitlines()
+    phases = [line for line in lines if line.startswith("meshca_phase{")]
     assert len(phases) == 7
     assert sum(line.endswith(" 1.0") for line in phases) == 1
 
@@ -53,15 +77,46 @@ def test_every_phase_has_a_series_so_that_none_is_missing_from_a_graph() -> None
 def test_what_waits_for_a_person() -> None:
     due = root(1, SOLE, ends=NOW)
     made = metrics()
-    told(made, observed([due], published(due, 1), reload=IGNORES))
+    told(made, observed([due], published(due, 1), reload=IGNORES), condition("Stalled", "True", "MultiRootDisabled"))
     assert series(made, "meshca_stalled") == ['meshca_stalled{name="mesh",reason="MultiRootDisabled"} 1.0']
+
+
+def test_a_meshca_that_makes_no_sense_was_never_looked_at_and_still_shows() -> None:
+    made = metrics()
+    made.note_status(MESH, condition("Ready", "False", "InvalidSpec"))
+    made.note_status(MESH, condition("Stalled", "True", "InvalidSpec"))
+    assert series(made, 'name="mesh"') == ['meshca_stalled{name="mesh",reason="InvalidSpec"} 1.0']
+
+
+def test_a_root_whose_key_is_lost() -> None:
+    made = metrics()
+    told(made, observed([lost(1)], published(lost(1), 1)))
+    text = generate_latest(made.registry).decode()
+    assert 'meshca_authority_key_available{name="mesh",revision="1",state="sole"} 0.0' in text
+
+
+def test_a_target_that_must_not_be_touched() -> None:
+    made = metrics()
+    told(made, observed([A], Blocked(Reason.FOREIGN_SECRET, "not ours")))
+    expected = ['meshca_target_state{name="mesh",state="ForeignSecret",target="istio"} 1.0']
+    assert series(made, "meshca_target_state") == expected
 
 
 def test_a_meshca_that_is_gone_has_no_series() -> None:
     made = metrics()
+    made.count_step(MESH, REPAIR)
     assert told(made, observed([A], published(A, 1)))
     made.forget("mesh")
     assert series(made, 'name="mesh"') == []
+
+
+def test_a_repair_is_counted_and_what_was_never_repaired_counts_zero() -> None:
+    made = metrics()
+    told(made, observed([A], published(A, 1)))
+    assert 'meshca_repairs_total{name="mesh",target="istio"} 0.0' in generate_latest(made.registry).decode()
+    made.count_step(MESH, REPAIR)
+    made.count_step(MESH, REPAIR)
+    assert series(made, "meshca_repairs") == ['meshca_repairs_total{name="mesh",target="istio"} 2.0']
 
 
 def test_the_process() -> None:
@@ -72,16 +127,24 @@ def test_the_process() -> None:
     assert series(made, "meshca_watch_silence") == ["meshca_watch_silence_seconds 12.0"]
     assert series(made, "meshca_clock_skew") == ["meshca_clock_skew_seconds -1.5"]
     assert len(series(made, "meshca_build_info")) == 1
+    assert len(series(made, "process_resident_memory_bytes")) == 1
 
 
 def test_what_happened_is_counted() -> None:
     made = metrics()
-    made.count_step(Step(WriteCacerts("istio", 1, (1,), issue=True), Reason.INTERMEDIATE_RENEWED, ""))
-    made.count_request("patch", 200)
-    made.count_request("patch", 200)
+    made.count_step(MESH, Step(WriteCacerts("istio", 1, (1,), issue=True), Reason.INTERMEDIATE_RENEWED, ""))
+    made.count_request("patch", "secrets", 200)
+    made.count_request("patch", "secrets", 200)
     made.count_pass("ok")
-    assert series(made, "_total") == [
-        'meshca_api_requests_total{status="200",verb="patch"} 2.0',
+    assert [line for line in series(made, "_total") if not line.startswith("process_")] == [
+        'meshca_api_requests_total{resource="secrets",status="200",verb="patch"} 2.0',
         'meshca_steps_total{reason="IntermediateRenewed"} 1.0',
         'meshca_reconcile_total{result="ok"} 1.0',
     ]
+
+
+def test_every_step_that_can_be_counted_has_a_zero_before_its_first() -> None:
+    text = generate_latest(metrics().registry).decode()
+    assert all(f'meshca_steps_total{{reason="{reason.value}"}} 0.0' in text for reason in STEP_REASONS)
+    assert {Reason.ROOT_ISSUED, Reason.SECRET_REPAIRED, Reason.BUNDLE_PUBLISHED} < set(STEP_REASONS)
+    assert Reason.ISSUED not in STEP_REASONS

@@ -92,7 +92,7 @@ def renew(situation: Situation, name: str, target: Published, signer: Root) -> S
     spec, now, until = situation.spec, situation.now, target.intermediate.not_after
     why = _why_renew(situation, target, signer)
     if why is None:
-        at = _renew_at(situation, target, signer)
+        at = renews_at(situation, target, signer)
         return Hold(Reason.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}", at)
     if not situation.can_sign(signer):
         what = f"the intermediate of target {name}, which ends at {when(until)}, cannot be renewed"
@@ -125,7 +125,8 @@ def _would_gain(situation: Situation, target: Published, signer: Root) -> bool:
     return end > target.intermediate.not_after
 
 
-def _renew_at(situation: Situation, target: Published, signer: Root) -> datetime | None:
+def renews_at(situation: Situation, target: Published, signer: Root) -> datetime | None:
+    """Return when the renewal of a target's intermediate is due; None when it ends with its root."""
     assert target.intermediate is not None
     asked = situation.spec.intermediate.issued_after
     dates = []
