@@ -7,6 +7,7 @@ with it. `docs/metrics.md` is made from what stands here and there.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -32,6 +33,46 @@ class Process:
     clock_skew: Callable[[], float]
 
 
+class Family(NamedTuple):
+    """What a metric is called, what it counts or measures, and by what it is told apart."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+REQUESTS = Family(
+    "meshca_api_requests", "Requests to the API server; status 0: no answer came.", ("verb", "resource", "status")
+)
+STEPS = Family("meshca_steps", "Steps taken, by reason.", ("reason",))
+PASSES = Family("meshca_reconcile", "Passes over a MeshCA: ok, or the reason of the error that ended it.", ("result",))
+REPAIRS = Family(
+    "meshca_repairs", "How often a target's Secret was put back after it was edited or deleted.", ("name", "target")
+)
+COUNTERS = (REQUESTS, STEPS, PASSES, REPAIRS)
+
+BUILD = Family("meshca_build", "Always 1: the version that runs.", ("version",))
+PROCESS: tuple[tuple[Family, Callable[[Process], float]], ...] = (
+    (
+        Family("meshca_leader", "1 when this process holds the lease and works, 0 when it stands by."),
+        lambda process: float(process.is_leader()),
+    ),
+    (Family("meshca_queue_depth", "MeshCAs that wait for a pass."), lambda process: float(process.queue_depth())),
+    (
+        Family("meshca_loop_lag_seconds", "How late the event loop was at worst in the last 30 s."),
+        lambda process: process.loop_lag(),
+    ),
+    (
+        Family("meshca_watch_silence_seconds", "Time since the API server last sent anything to the quietest watch."),
+        lambda process: process.watch_silence(),
+    ),
+    (
+        Family("meshca_clock_skew_seconds", "How far this pod's clock is ahead of the API server's."),
+        lambda process: process.clock_skew(),
+    ),
+)
+
+
 class Metrics(Collector):
     """All metrics of the operator.
 
@@ -45,21 +86,15 @@ class Metrics(Collector):
         self._process = process
         self._reports: dict[str, Report] = {}
         self._repairs: dict[str, dict[str, int]] = {}
-        self._requests = self._counter(
-            "meshca_api_requests", "Requests to the API server; status 0: no answer came.", "verb", "resource", "status"
-        )
-        self._steps = self._counter("meshca_steps", "Steps taken, by reason.", "reason")
-        self._passes = self._counter(
-            "meshca_reconcile", "Passes over a MeshCA: ok, or the reason of the error that ended it.", "result"
-        )
+        self._requests, self._steps, self._passes = (self._counter(family) for family in (REQUESTS, STEPS, PASSES))
         for reason in STEP_REASONS:
             self._steps.labels(reason.value)  # increase() sees a first one only if there was a zero before it
         self._passes.labels("ok")
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
+    def _counter(self, family: Family) -> Counter:
+        return Counter(*family, registry=self.registry)
 
     def count_request(self, verb: str, resource: str, status: int) -> None:
         """Count an answer of the API server."""
@@ -107,8 +142,7 @@ class Metrics(Collector):
         return family
 
     def _repair_counts(self) -> CounterMetricFamily:
-        text = "How often a target's Secret was put back after it was edited or deleted."
-        family = CounterMetricFamily("meshca_repairs", text, labels=("name", "target"))
+        family = CounterMetricFamily(REPAIRS.name, REPAIRS.text, labels=REPAIRS.labels)
         for name, report in self._reports.items():
             counts = self._repairs.get(name, {})
             for target in report.findings.situation.spec.targets if report.findings else ():
@@ -116,17 +150,6 @@ class Metrics(Collector):
         return family
 
     def _process_gauges(self) -> Iterator[Metric]:
-        process = self._process
-        yield InfoMetricFamily("meshca_build", "What runs.", {"version": __version__})
-        for name, text, value in (
-            ("meshca_leader", "1 when this process holds the lease and works.", float(process.is_leader())),
-            ("meshca_queue_depth", "MeshCAs that wait for a pass.", float(process.queue_depth())),
-            ("meshca_loop_lag_seconds", "How late the event loop was at worst in the last 30 s.", process.loop_lag()),
-            ("meshca_watch_silence_seconds", "Time since the API server last sent anything.", process.watch_silence()),
-            (
-                "meshca_clock_skew_seconds",
-                "How far this pod's clock is ahead of the API server's.",
-                process.clock_skew(),
-            ),
-        ):
-            yield GaugeMetricFamily(name, text, value)
+        yield InfoMetricFamily(BUILD.name, BUILD.text, {"version": __version__})
+        for family, read in PROCESS:
+            yield GaugeMetricFamily(family.name, family.text, value=read(self._process))
