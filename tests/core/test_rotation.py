@@ -130,6 +130,12 @@ INTERMEDIATES = {
         WriteCacerts("istio", 1, (2, 1), issue=True),
         Phase.SWITCH,
     ),
+    "a CRL is there: istiod would refuse a new intermediate, and the old one still works": Row(
+        observed([A], published(A, 1, ends=NOW + DAY, has_crl=True)), None, stalled=(Reason.CRL_PRESENT,)
+    ),
+    "a CRL is there and the intermediate has expired: there is nothing left to lose": Row(
+        observed([A], published(A, 1, ends=NOW - DAY, has_crl=True)), RENEW
+    ),
     "an intermediate 30 days before its end is renewed": Row(
         observed([A], published(A, 1, ends=NOW + 30 * DAY)), RENEW
     ),
@@ -210,6 +216,12 @@ ROTATION = {
         spec=spec(targets=[{"name": "istio", "istio": {"rootReload": "Live"}}]),
     ),
     "a CRL is there: held": Row(observed([OLD], published(OLD, 1, has_crl=True)), None, stalled=(Reason.CRL_PRESENT,)),
+    "a CRL appears in Trust: the new root may not sign yet": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE, has_crl=True)),
+        None,
+        Phase.TRUST,
+        stalled=(Reason.CRL_PRESENT,),
+    ),
     "one target is foreign: no rotation without it": Row(
         observed([OLD], published(OLD, 1), FOREIGN),
         None,

@@ -97,6 +97,10 @@ def renew(situation: Situation, name: str, target: Published, signer: Root) -> S
     if not situation.can_sign(signer):
         what = f"the intermediate of target {name}, which ends at {when(until)}, cannot be renewed"
         return _cannot_sign(signer, what)
+    if target.has_crl and now <= until:
+        # What is there works, also after a restart of istiod; what would be written does not.
+        message = f"an intermediate that ends at {when(until)} is not renewed: {crl_obstacle(name)}"
+        return Hold(Reason.CRL_PRESENT, message, stalled=True)
     loaded = schedule.loaded_at(target, spec)
     if now < min(loaded, until):
         message = f"renews the intermediate of target {name} because {why}, once the last change is loaded"
@@ -135,6 +139,14 @@ def renews_at(situation: Situation, target: Published, signer: Root) -> datetime
     if asked is not None and asked > situation.now:
         dates.append(asked)
     return min(dates, default=None)
+
+
+def crl_obstacle(name: str) -> str:
+    """Say why istiod would load no new CA (istio/istio#61075), and the remedy."""
+    return (
+        f"the Secret of target {name} has a ca-crl.pem, and istiod would refuse a new CA that has no CRL in it;"
+        " remove ca-crl.pem"
+    )
 
 
 def _cannot_sign(signer: Root, what: str) -> Hold:

@@ -3,6 +3,7 @@
 from meshca.core import schedule
 from meshca.core.duration import format_duration
 from meshca.core.model import Blocked, Hold, Outcome, Published, Root
+from meshca.core.moves import crl_obstacle
 from meshca.core.situation import Situation, Standing, is_spent
 from meshca.core.spec import FromSecret, RootReload, rotation_time
 from meshca.core.words import when
@@ -74,22 +75,20 @@ def _target_obstacles(situation: Situation, standing: Standing, why: str) -> lis
         for name, state in situation.observed.targets.items()
         if isinstance(state, Blocked)
     ]
+    return [*blocked, *load_holds(situation, held, deadline)]
+
+
+def load_holds(situation: Situation, what: str, remark: str) -> list[Hold]:
+    """Name everything for which an istiod would not load what a rotation writes next."""
     crls = [
-        Hold(Reason.CRL_PRESENT, _crl_message(name), stalled=True)
+        Hold(Reason.CRL_PRESENT, f"{what}: {crl_obstacle(name)}; {remark}", stalled=True)
         for name, target in situation.published.items()
         if target.has_crl
     ]
-    return [*blocked, *crls, *reload_holds(situation, held, deadline)]
+    return [*crls, *_reload_holds(situation, what, remark)]
 
 
-def _crl_message(name: str) -> str:
-    return (
-        f"the rotation is held: the Secret of target {name} has a ca-crl.pem, and istiod would refuse new CAs without"
-        " a CRL of theirs; remove ca-crl.pem"
-    )
-
-
-def reload_holds(situation: Situation, what: str, remark: str) -> list[Hold]:
+def _reload_holds(situation: Situation, what: str, remark: str) -> list[Hold]:
     """Name every target whose istiod would not load a changed set of roots, or may not."""
     holds = []
     for target in situation.spec.targets:

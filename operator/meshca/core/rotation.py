@@ -51,7 +51,7 @@ from meshca.core.model import (
     WriteConfigMap,
 )
 from meshca.core.moves import advance, issue, renew
-from meshca.core.replacement import obstacles, reload_holds, rotates_later, why_rotate
+from meshca.core.replacement import load_holds, obstacles, rotates_later, why_rotate
 from meshca.core.situation import Situation, Standing, is_spent, situate
 from meshca.core.spec import DeletionPolicy, FromSecret, MeshCASpec
 from meshca.core.words import roots
@@ -257,7 +257,7 @@ def _leave(situation: Situation, waits: list[datetime | None], step: Step, hold:
     if situation.now < until:
         yield Hold(hold.reason, hold.message, until)
         return
-    held = reload_holds(situation, "the rotation cannot go on", "nothing is lost by the wait")
+    held = load_holds(situation, "the rotation cannot go on", "nothing is lost by the wait")
     yield from held or (step,)
 
 
