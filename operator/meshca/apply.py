@@ -12,7 +12,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from meshca import objects
+from meshca import objects, target_secret
 from meshca.core.model import (
     CreateRoot,
     DestroyRoot,
@@ -26,13 +26,14 @@ from meshca.core.model import (
 from meshca.core.spec import AuthoritySpec, DeletionPolicy, MeshCASpec
 from meshca.errors import ConflictError, StoreError
 from meshca.names import CERT_CHAIN, LABEL_STATE, Reason
-from meshca.objects import Owner, Stamps
+from meshca.objects import Owner
 from meshca.observe import Snapshot, with_root_secret, with_target_secret
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import Certificate, KeyPair, make_intermediate, make_root
 from meshca.pki.keys import Algorithm
 from meshca.pki.trust import prove
 from meshca.store import Store
+from meshca.target_secret import Stamps
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -133,7 +134,7 @@ class Writer:
         cacerts = Cacerts(signer, bundle)
         await self._prove(cacerts, snapshot, action.target)
         stamps = _stamps(action, snapshot, by_revision[action.signer])
-        secret = objects.cacerts_secret(self.owner, target, cacerts, action.bundle, stamps, owned=self._is_owned)
+        secret = target_secret.cacerts_secret(self.owner, target, cacerts, action.bundle, stamps, owned=self._is_owned)
         written = await self._put(secret, current)
         return with_target_secret(snapshot, self.owner, target, written, self.now)
 
@@ -152,7 +153,7 @@ class Writer:
         current = snapshot.targets[action.target]
         if not action.issue:
             assert current is not None, "an intermediate is kept only where there is one"
-            return objects.signer_pair(current)
+            return target_secret.signer_pair(current)
         root = objects.root_pair(snapshot.roots[action.signer])
         spec = self.spec
         return await _compute(
@@ -173,8 +174,8 @@ class Writer:
         signers, bundles = [cacerts.signer], [cacerts.bundle]
         state, current = snapshot.observed.targets[name], snapshot.targets[name]
         if isinstance(state, Published) and state.intact and current is not None:
-            before = objects.signer_pair(current)
-            bundles += [objects.bundle_of(current)] if state.bundle else []
+            before = target_secret.signer_pair(current)
+            bundles += [target_secret.bundle_of(current)] if state.bundle else []
             signers += [before] if before.certificate != cacerts.signer.certificate else []
         for signer in signers:
             if self._is_valid(signer.certificate, bundles):

@@ -1,31 +1,20 @@
-"""The Kubernetes objects of a MeshCA: how its roots and targets are written as Secrets, and read back.
+"""The Kubernetes objects of a MeshCA: how its roots are kept as Secrets, and its bundle as a ConfigMap.
 
-Owns labels, annotations and the proof that a Secret is ours. Makes and reads
-JSON; sends nothing.
+Makes and reads JSON; sends nothing. The Secrets of its targets are target_secret.py's.
 """
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from meshca.core.model import Absent, Blocked, Published, Root, TargetState
-from meshca.core.situation import newest_first
-from meshca.core.spec import TargetSpec
-from meshca.core.words import when
+from meshca.core.model import Root
 from meshca.errors import PKIError
 from meshca.names import (
-    ANNOTATION_BUNDLE_SINCE,
-    ANNOTATION_HOME,
-    ANNOTATION_INTERMEDIATE,
     ANNOTATION_REVISIONS,
-    ANNOTATION_SIGNER_SINCE,
     API_VERSION,
-    CA_CRL,
     FIELD_MANAGER,
-    ISTIO_GENERATED,
     KIND,
     LABEL_MANAGED_BY,
     LABEL_MESHCA,
@@ -36,13 +25,11 @@ from meshca.names import (
     TLS_CERT,
     TLS_KEY,
     TLS_SECRET_TYPE,
-    Reason,
     RootState,
     root_secret_name,
 )
 from meshca.pki import certs
-from meshca.pki.cacerts import Cacerts, Content, decode, encode
-from meshca.pki.certs import Certificate, KeyPair
+from meshca.pki.certs import KeyPair
 
 Json = dict[str, Any]
 
@@ -87,8 +74,19 @@ def _decode(value: str) -> bytes:
         return b""
 
 
-def _encode(data: Mapping[str, bytes]) -> dict[str, str]:
+def encode_data(data: Mapping[str, bytes]) -> dict[str, str]:
+    """Encode a Secret's data."""
     return {key: b64encode(value).decode() for key, value in data.items()}
+
+
+def is_of(owner: Owner, secret: Json) -> bool:
+    """Tell whether a Secret carries this MeshCA's label."""
+    return bool((secret["metadata"].get("labels") or {}).get(LABEL_MESHCA) == owner.name)
+
+
+def join_revisions(revisions: Iterable[int]) -> str:
+    """Write revisions as an annotation."""
+    return ",".join(str(revision) for revision in revisions)
 
 
 # --- Roots --------------------------------------------------------------------
@@ -114,7 +112,7 @@ def root_secret(  # noqa: PLR0913  # the parts of the object
         },
         "type": TLS_SECRET_TYPE,
         "immutable": True,
-        "data": _encode({TLS_CERT: pair.certificate.pem, TLS_KEY: pair.key_pem}),
+        "data": encode_data({TLS_CERT: pair.certificate.pem, TLS_KEY: pair.key_pem}),
     }
 
 
@@ -151,205 +149,6 @@ def root_pair(secret: Json) -> KeyPair:
     return KeyPair(certs.parse(data[TLS_CERT]), data[TLS_KEY])
 
 
-# --- Targets ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamps:
-    """Since when a target's bundle and signing root have been what they are; None: since this very write."""
-
-    bundle_since: datetime | None
-    signer_since: datetime | None
-
-    def annotations(self) -> dict[str, str]:
-        """Write them down; what is left out is told by the time of the write itself."""
-        stamps = {ANNOTATION_BUNDLE_SINCE: self.bundle_since, ANNOTATION_SIGNER_SINCE: self.signer_since}
-        return {key: when(stamp) for key, stamp in stamps.items() if stamp is not None}
-
-
-def cacerts_secret(  # noqa: PLR0913  # the parts of the object
-    owner: Owner, target: TargetSpec, cacerts: Cacerts, revisions: Sequence[int], stamps: Stamps, *, owned: bool
-) -> Json:
-    """Write what a target's istiod reads, as one object for server-side apply."""
-    annotations = {
-        ANNOTATION_INTERMEDIATE: cacerts.signer.certificate.fingerprint,
-        ANNOTATION_REVISIONS: _join(revisions),
-        ANNOTATION_HOME: owner.namespace,
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": target.secret_name,
-            "namespace": target.namespace,
-            "labels": owner.labels(),
-            "annotations": annotations | stamps.annotations(),
-            "ownerReferences": owner.references(owned=owned),
-        },
-        "type": "Opaque",
-        "data": _encode(encode(cacerts)),
-    }
-
-
-def signer_pair(secret: Json) -> KeyPair:
-    """Return the intermediate and its key from a target's Secret that has been read as sound."""
-    data = data_of(secret)
-    return KeyPair(certs.parse(data["ca-cert.pem"]), data["ca-key.pem"])
-
-
-def bundle_of(secret: Json) -> tuple[Certificate, ...]:
-    """Return every certificate in a target's bundle."""
-    return decode(data_of(secret)).bundle
-
-
-def seen_roots(owner: Owner, secret: Json, known: Iterable[Root]) -> list[Root]:
-    """Return the roots that a target of ours still trusts although their Secrets are lost."""
-    if not _is_marked(owner, secret):
-        return []
-    bundle = bundle_of(secret)
-    held = {root.certificate.fingerprint for root in known}
-    taken = {root.revision for root in known}
-    lost = []
-    for certificate, noted in zip(bundle, _noted_revisions(secret, len(bundle)), strict=True):
-        revision = noted or certs.root_revision(certificate, owner.name)
-        if certificate.fingerprint not in held and revision is not None and revision not in taken:
-            lost.append(Root(revision=revision, certificate=certificate, has_key=False))
-            taken.add(revision)
-    return lost
-
-
-def read_target(
-    owner: Owner, target: TargetSpec, secret: Json | None, roots: Sequence[Root], now: datetime
-) -> TargetState:
-    """Read a target's Secret: absent, ours, or not ours and never to be touched.
-
-    Args:
-        owner: the MeshCA that asks.
-        target: where the Secret is.
-        secret: the object, or None when there is none.
-        roots: every root of this MeshCA, those that only bundles still hold included.
-        now: the API server's time, for what carries no stamp of ours.
-    """
-    if secret is None:
-        return Absent()
-    content = decode(data_of(secret))
-    where = f"Secret {target.namespace}/{target.secret_name}"
-    other = (secret["metadata"].get("labels") or {}).get(LABEL_MESHCA, owner.name)
-    if other != owner.name:
-        return Blocked(Reason.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; {_ADOPT}")
-    home = (secret["metadata"].get("annotations") or {}).get(ANNOTATION_HOME, owner.namespace)
-    if home != owner.namespace:
-        message = f"{where} is written by the operator in namespace {home}, which has its roots; {_ADOPT}"
-        return Blocked(Reason.TARGET_CLAIMED, message)
-    signer = _signer(content, roots)
-    stranger = _why_foreign(owner, secret, content, signer)
-    if stranger is not None:
-        return Blocked(Reason.FOREIGN_SECRET, f"{where} {stranger}; {_ADOPT}")
-    return _published(owner, secret, content, signer, roots, now)
-
-
-_ADOPT = "it is left alone; move it away (and its users with it) or choose another secretName"
-
-
-def _why_foreign(owner: Owner, secret: Json, content: Content, signer: Root | None) -> str | None:
-    data = secret.get("data") or {}
-    if ISTIO_GENERATED in data:
-        return f"belongs to istiod (it has the key {ISTIO_GENERATED})"
-    if TLS_CERT in data or secret.get("type") == TLS_SECRET_TYPE:
-        return f"has {TLS_CERT}, which istiod prefers to the files written here"
-    if signer is None and not _is_marked(owner, secret):
-        return "was not made by this MeshCA"
-    if signer is None and _is_another_ca(secret, content):
-        return "now holds a CA that this MeshCA did not make"
-    return None
-
-
-def is_of(owner: Owner, secret: Json) -> bool:
-    """Tell whether a Secret carries this MeshCA's label."""
-    return bool((secret["metadata"].get("labels") or {}).get(LABEL_MESHCA) == owner.name)
-
-
-def _is_marked(owner: Owner, secret: Json) -> bool:
-    """Our label alone can be copied; the API server's record of who wrote the fields cannot, by accident."""
-    return is_of(owner, secret) and _our_apply(secret) is not None
-
-
-def _our_apply(secret: Json) -> Mapping[str, Any] | None:
-    entries = secret["metadata"].get("managedFields") or ()
-    return next((e for e in entries if e.get("manager") == FIELD_MANAGER and e.get("operation") == "Apply"), None)
-
-
-def _is_another_ca(secret: Json, content: Content) -> bool:
-    """A whole other CA in place of ours is somebody's; anything less is damage."""
-    if content.intermediate is None or not content.key_matches:
-        return False
-    annotations = secret["metadata"].get("annotations") or {}
-    return bool(annotations.get(ANNOTATION_INTERMEDIATE) != content.intermediate.fingerprint)
-
-
-def _signer(content: Content, roots: Sequence[Root]) -> Root | None:
-    intermediate = content.intermediate
-    if intermediate is None:
-        return None
-    named = (root for root in roots if root.signed(intermediate))
-    return next((root for root in named if certs.issued_by(intermediate, root.certificate)), None)
-
-
-def _published(  # noqa: PLR0913, PLR0917  # what was read, and what it is read against
-    owner: Owner, secret: Json, content: Content, signer: Root | None, roots: Sequence[Root], now: datetime
-) -> Published:
-    by_fingerprint = {root.certificate.fingerprint: root.revision for root in roots}
-    bundle = tuple(by_fingerprint[each.fingerprint] for each in content.bundle if each.fingerprint in by_fingerprint)
-    is_sound = content.key_matches and signer is not None
-    entry = _our_apply(secret)
-    written_at = now if entry is None else _time(entry.get("time"), now)
-    annotations = secret["metadata"].get("annotations") or {}
-    return Published(
-        intermediate=content.intermediate if is_sound else None,
-        bundle=bundle,
-        intact=is_sound and _is_intact(owner, secret, content, bundle),
-        written_at=written_at,
-        bundle_since=_time(annotations.get(ANNOTATION_BUNDLE_SINCE), written_at),
-        signer_since=_time(annotations.get(ANNOTATION_SIGNER_SINCE), written_at),
-        owned=owner.owns(secret["metadata"]),
-        has_crl=CA_CRL in (secret.get("data") or {}),
-    )
-
-
-def _is_intact(owner: Owner, secret: Json, content: Content, bundle: tuple[int, ...]) -> bool:
-    metadata = secret["metadata"]
-    annotations = metadata.get("annotations") or {}
-    assert content.intermediate is not None
-    return (
-        content.canonical
-        and len(bundle) == len(content.bundle)
-        and _is_marked(owner, secret)
-        and owner.labels().items() <= (metadata.get("labels") or {}).items()
-        and annotations.get(ANNOTATION_INTERMEDIATE) == content.intermediate.fingerprint
-        and annotations.get(ANNOTATION_REVISIONS) == _join(bundle)
-        and bundle == newest_first(set(bundle))
-    )
-
-
-def _noted_revisions(secret: Json, count: int) -> list[int | None]:
-    noted = str((secret["metadata"].get("annotations") or {}).get(ANNOTATION_REVISIONS, "")).split(",")
-    if len(noted) != count or not all(each.isascii() and each.isdigit() for each in noted):
-        return [None] * count
-    return [int(each) for each in noted]
-
-
-def _join(revisions: Iterable[int]) -> str:
-    return ",".join(str(revision) for revision in revisions)
-
-
-def _time(text: object, default: datetime) -> datetime:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return default
-    return moment.astimezone(UTC) if moment.tzinfo else default
-
-
 # --- The public copy of the bundle --------------------------------------------
 
 
@@ -362,7 +161,7 @@ def config_map(owner: Owner, name: str, bundle: Sequence[Root], *, owned: bool) 
             "name": name,
             "namespace": owner.namespace,
             "labels": owner.labels(),
-            "annotations": {ANNOTATION_REVISIONS: _join(root.revision for root in bundle)},
+            "annotations": {ANNOTATION_REVISIONS: join_revisions(root.revision for root in bundle)},
             "ownerReferences": owner.references(owned=owned),
         },
         "data": {ROOT_CERT: b"".join(root.certificate.pem for root in bundle).decode("ascii")},

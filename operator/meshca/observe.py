@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from meshca import objects
+from meshca import objects, target_secret
 from meshca.core import istiod
 from meshca.core.model import Absent, Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import FromSecret, MeshCASpec, RootReload, TargetSpec
@@ -86,7 +86,7 @@ async def with_reloads(store: Store, owner: Owner, spec: MeshCASpec, snapshot: S
 
 def with_target_secret(snapshot: Snapshot, owner: Owner, target: TargetSpec, secret: Json, now: datetime) -> Snapshot:
     """Return the same after a target's Secret was written, as the API server answered it."""
-    state = objects.read_target(owner, target, secret, snapshot.observed.roots, now)
+    state = target_secret.read_target(owner, target, secret, snapshot.observed.roots, now)
     observed = snapshot.observed.with_target(target.name, state)
     return replace(snapshot, observed=observed, targets={**snapshot.targets, target.name: secret})
 
@@ -111,13 +111,13 @@ def _assemble(  # noqa: PLR0913, PLR0917  # one argument per kind of object that
     roots = [root for root, _ in held.values()]
     for secret in target_secrets.values():
         if isinstance(secret, dict):
-            roots += objects.seen_roots(owner, secret, roots)
+            roots += target_secret.seen_roots(owner, secret, roots)
     roots.sort(key=lambda root: root.revision)
     states: dict[str, TargetState] = {}
     for target in spec.targets:
         secret = target_secrets[target.name]
         states[target.name] = (
-            secret if isinstance(secret, Blocked) else objects.read_target(owner, target, secret, roots, now)
+            secret if isinstance(secret, Blocked) else target_secret.read_target(owner, target, secret, roots, now)
         )
     observed = Observed(
         roots=tuple(roots),

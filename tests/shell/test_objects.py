@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from meshca import objects
+from meshca import objects, target_secret
 from meshca.core.model import Absent, Blocked, Published, Root
 from meshca.core.spec import RootReload, TargetSpec
 from meshca.names import ANNOTATION_HOME, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, Reason, RootState
-from meshca.objects import Owner, Stamps
+from meshca.objects import Owner
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import KeyPair, make_intermediate, make_root
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.target_secret import Stamps
 
 P256 = KeySpec(Algorithm.ECDSA, 256)
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -56,7 +57,7 @@ def ours(bundle: tuple[KeyPair, ...] = (PAIR,), stamps: Stamps | None = None) ->
     cacerts = Cacerts(INTERMEDIATE, tuple(pair.certificate for pair in bundle))
     revisions = [2, 1] if len(bundle) > 1 else [1]
     stamps = stamps or Stamps(bundle_since=SINCE, signer_since=None)
-    return as_stored(objects.cacerts_secret(OWNER, TARGET, cacerts, revisions, stamps, owned=False))
+    return as_stored(target_secret.cacerts_secret(OWNER, TARGET, cacerts, revisions, stamps, owned=False))
 
 
 def with_data(secret: Secret, **changes: bytes | None) -> Secret:
@@ -91,7 +92,7 @@ def replaced() -> Secret:
 
 def read(secret: Secret | None, *roots: Root) -> Absent | Blocked | Published:
     """Read a target's Secret."""
-    return objects.read_target(OWNER, TARGET, secret, roots or (ROOT,), NOW)
+    return target_secret.read_target(OWNER, TARGET, secret, roots or (ROOT,), NOW)
 
 
 LABELS = {LABEL_MESHCA: "mesh", "app.kubernetes.io/managed-by": "meshca"}
@@ -226,18 +227,18 @@ def test_what_carries_no_stamp_of_ours_is_as_young_as_can_be() -> None:
 
 
 def test_a_lost_root_is_seen_in_the_bundle_that_still_holds_it() -> None:
-    (lost,) = objects.seen_roots(OWNER, ours((NEXT, PAIR)), [ROOT_2])
+    (lost,) = target_secret.seen_roots(OWNER, ours((NEXT, PAIR)), [ROOT_2])
     assert (lost.revision, lost.certificate, lost.has_key) == (1, PAIR.certificate, False)
-    assert objects.seen_roots(OWNER, ours((NEXT, PAIR)), [ROOT, ROOT_2]) == []
+    assert target_secret.seen_roots(OWNER, ours((NEXT, PAIR)), [ROOT, ROOT_2]) == []
 
 
 def test_a_lost_root_is_told_by_its_name_when_the_annotation_is_gone_too() -> None:
-    (lost,) = objects.seen_roots(OWNER, with_metadata(ours(), annotations=None), [])
+    (lost,) = target_secret.seen_roots(OWNER, with_metadata(ours(), annotations=None), [])
     assert lost.revision == 1
 
 
 def test_no_root_is_taken_from_a_secret_that_is_not_ours() -> None:
-    assert objects.seen_roots(OWNER, foreign(PAIR), []) == []
+    assert target_secret.seen_roots(OWNER, foreign(PAIR), []) == []
 
 
 def test_a_root_is_read_back_from_its_secret() -> None:
