@@ -141,6 +141,8 @@ class Operator:
         watching = kopf.operator(
             registry=make_registry(self._on_meshca, self._login),
             settings=kopf_settings(),
+            # Else kopf asks for the name of the user, and a container has none. (Of a type that it does not export.)
+            identity=self._settings.identity,  # type: ignore[arg-type]
             clusterwide=True,
             standalone=True,
             ready_flag=ready,
