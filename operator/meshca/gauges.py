@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from meshca.core import schedule
-from meshca.core.model import Absent, Blocked, Plan, Published, Root
+from meshca.core.model import Absent, Blocked, Plan, Published
 from meshca.core.moves import renews_at
 from meshca.core.situation import Situation, phase
 from meshca.core.status import next_wake
@@ -114,20 +114,14 @@ def _next_step(situation: Situation, plan: Plan) -> Samples:
         yield (), at.timestamp()
 
 
-def _state(situation: Situation, root: Root) -> str:
-    standing = situation.standing
-    is_newest = standing is not None and root.revision == standing.newest.revision
-    return standing.state.value if standing is not None and is_newest else "retiring"
-
-
 def _authority_not_after(situation: Situation, _: Plan) -> Samples:
     for root in situation.observed.roots:
-        yield (str(root.revision), _state(situation, root)), root.certificate.not_after.timestamp()
+        yield (str(root.revision), situation.state_of(root)), root.certificate.not_after.timestamp()
 
 
 def _authority_key(situation: Situation, _: Plan) -> Samples:
     for root in situation.observed.roots:
-        yield (str(root.revision), _state(situation, root)), float(root.has_key)
+        yield (str(root.revision), situation.state_of(root)), float(root.has_key)
 
 
 def _authority_renewal(situation: Situation, _: Plan) -> Samples:

@@ -55,6 +55,12 @@ class Situation:
         wanted = self.standing.signer if self.standing is not None else None
         return wanted if wanted in signers else next(reversed(signers), None)
 
+    def state_of(self, root: Root) -> str:
+        """Name what a root is: the newest is what its label says, an older one is retiring."""
+        if self.standing is not None and root.revision == self.standing.newest.revision:
+            return self.standing.state.value
+        return "retiring"
+
     def able_since(self, name: str) -> datetime:
         """Return since when a target's istiod can have loaded changed roots; long ago when nothing says otherwise."""
         reload = self.observed.reloads.get(name)

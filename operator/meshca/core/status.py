@@ -119,14 +119,11 @@ def warnings(spec: MeshCASpec) -> list[str]:
 
 
 def _root(situation: Situation, root: Root) -> Json:
-    standing = situation.standing
-    assert standing is not None or not root.has_key
-    is_newest = standing is not None and root.revision == standing.newest.revision
     certificate = root.certificate
     entry = {
         "revision": root.revision,
         "secretName": root_secret_name(situation.spec.name, root.revision) if root.has_key else None,
-        "state": standing.state.value if standing is not None and is_newest else "retiring",
+        "state": situation.state_of(root),
         "source": "secret" if root.given else "generated",
         "subject": certificate.subject,
         "fingerprint": certificate.fingerprint,
