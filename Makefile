@@ -8,7 +8,7 @@ export PYTHONPATH := operator
 COMPILE = $(VENV)/lock/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test test-fast lint fix bench apiserver lock image clean
+.PHONY: help dev demo run test test-fast lint fix generate bench apiserver lock image clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,10 +46,17 @@ lint: $(VENV)/.dev ## Style, types, layers, manifests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
+	shellcheck -x kind/*.sh .ci/run
 
 fix: $(VENV)/.dev ## Put style right
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+generate: $(VENV)/.dev ## Write anew what is made from something else: deploy/, the chart's README, dashboard, docs/metrics.md
+	$(BIN)/python charts/render_manifests.py
+	$(BIN)/python charts/render_readme.py
+	$(BIN)/python docs/render_metrics.py
+	$(BIN)/python -m docs.dashboard
 
 bench: $(VENV)/.dev ## Speed on a real kube-apiserver, at 1 and at 1,000 MeshCAs
 	$(BIN)/python -m tests.bench $(BENCH)

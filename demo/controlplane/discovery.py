@@ -76,7 +76,7 @@ def resources_of(registry: Registry, group: str, version: str) -> Document | Non
 def _entries(resource: Resource) -> Iterable[Document]:
     head = {"namespaced": resource.namespaced, "kind": resource.kind}
     entry: Document = {"name": resource.plural, "singularName": resource.singular or resource.kind.lower()} | head
-    entry["verbs"] = VERBS
+    entry["verbs"] = ["create"] if resource.answered else VERBS
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 ANY = ".*"
+FORBIDDEN = 403
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,11 @@ class Fault:
     before: Callable[[], Awaitable[object]] | None = None
     seen: int = field(default=0, init=False)
 
+    def matches(self, method: str, path: str) -> bool:
+        return bool(re.fullmatch(self.method, method) and re.search(self.path, path))
+
     def strikes(self, method: str, path: str) -> bool:
-        if not re.fullmatch(self.method, method) or not re.search(self.path, path):
+        if not self.matches(method, path):
             return False
         self.seen += 1
         return self.seen >= self.nth and (not self.times or self.seen < self.nth + self.times)
@@ -85,6 +89,11 @@ class Faults:
     def striking(self, method: str, path: str) -> Fault | None:
         """The first fault that strikes this request. Every matching fault counts it."""
         return next(iter([fault for fault in self._faults if fault.strikes(method, path)]), None)
+
+    def forbids(self, method: str, path: str) -> bool:
+        """Whether such requests are answered with 403 for good: a right that is not there."""
+        lasting = (fault for fault in self._faults if fault.status == FORBIDDEN and not fault.times)
+        return any(fault.matches(method, path) for fault in lasting)
 
     def cut_watches(self, path: str = ANY) -> int:
         """Close running watches whose path matches. Returns how many."""

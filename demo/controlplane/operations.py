@@ -14,6 +14,7 @@ from demo.controlplane import errors, events
 from demo.controlplane.apply import apply, managed_fields, record_update
 from demo.controlplane.patch import PatchError, json_patch, merge_patch, strategic_merge
 from demo.controlplane.resources import CRD_GROUP, Object, Registry, Resource
+from demo.controlplane.reviews import Forbids, review
 from demo.controlplane.storage import Name, Storage
 from demo.controlplane.strategy import (
     Write,
@@ -36,12 +37,13 @@ PATCH_TYPES = (APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE)
 
 
 class Operations:
-    """The writes of one control plane. `clock` is its wall clock."""
+    """The writes of one control plane. `clock` is its wall clock; `forbids` says which rights are not there."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], forbids: Forbids) -> None:
         self.storage = Storage()
         self.registry = Registry()
         self.clock = clock
+        self._forbids = forbids
         self.pages: OrderedDict[str, tuple[int, list[Object]]] = OrderedDict()
         """What is left of paged lists and their resourceVersion, by continue token."""
 
@@ -53,6 +55,8 @@ class Operations:
 
     def create(self, write: Write, body: Object, *, dry_run: bool = False) -> tuple[Object, list[str]]:
         obj, unknown = decode(write, body)
+        if write.resource.answered:
+            return review(write, obj, self._forbids), unknown
         return self._create(write, obj, dry_run=dry_run), unknown
 
     def _create(self, write: Write, obj: Object, *, dry_run: bool) -> Object:

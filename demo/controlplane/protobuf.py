@@ -1,8 +1,8 @@
-"""Protobuf bodies, decoded into the JSON form: what `kubectl create secret|configmap|namespace` sends.
+"""Protobuf bodies, decoded into the JSON form: what `kubectl create secret` and `kubectl auth can-i` send.
 
 Only these kinds, only decoding: every answer is JSON, which all clients accept.
-Field numbers are those of k8s.io/api/core/v1/generated.proto and
-k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto.
+Field numbers are those of k8s.io/api/core/v1/generated.proto, authorization/v1/generated.proto
+and k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto.
 """
 
 import base64
@@ -136,6 +136,11 @@ METADATA: Message = {
     14: ("finalizers", _one_of_a_list(_text)),
 }
 ENVELOPE: Message = {1: ("typeMeta", _message({1: ("apiVersion", _text), 2: ("kind", _text)})), 2: ("raw", bytes)}
+ACCESS = ("namespace", "verb", "group", "version", "resource", "subresource", "name")
+REVIEW: Message = {
+    1: ("resourceAttributes", _message({number: (name, _text) for number, name in enumerate(ACCESS, start=1)})),
+    2: ("nonResourceAttributes", _message({1: ("path", _text), 2: ("verb", _text)})),
+}
 KINDS: dict[str, Message] = {
     "Secret": {
         1: ("metadata", _message(METADATA)),
@@ -152,4 +157,5 @@ KINDS: dict[str, Message] = {
     },
     "Namespace": {1: ("metadata", _message(METADATA))},
     "ServiceAccount": {1: ("metadata", _message(METADATA))},
+    "SelfSubjectAccessReview": {1: ("metadata", _message(METADATA)), 2: ("spec", _message(REVIEW))},
 }

@@ -36,7 +36,8 @@ class Route:
     subresource: str
 
     def watches(self, request: web.Request) -> bool:
-        return request.method == "GET" and not self.subresource and request.query.get("watch") in TRUE
+        watched = not self.subresource and not self.resource.answered
+        return request.method == "GET" and watched and request.query.get("watch") in TRUE
 
     def selected(self, request: web.Request) -> Predicate:
         fields = request.query.get("fieldSelector", "")
@@ -89,7 +90,7 @@ def route(registry: Registry, path: str) -> Route:
     plural, name, subresource, *more = [*rest, "", "", ""][: max(3, len(rest))]
     resource = registry.find(group, version, plural)
     known = subresource in ("", "status") and (not subresource or (resource is not None and resource.status))
-    if resource is None or more or not known or bool(namespace) > resource.namespaced:
+    if resource is None or more or not known or (name and resource.answered) or bool(namespace) > resource.namespaced:
         raise errors.no_such_path()
     return Route(resource, namespace, name, subresource)
 
@@ -106,6 +107,8 @@ class Exchange:
         where = self.where
         is_creatable = bool(where.namespace) or not where.resource.namespaced
         match self.request.method, bool(where.name):
+            case method, _ if where.resource.answered and method != "POST":
+                raise errors.method_not_allowed()
             case "GET", True:
                 return self._get()
             case "GET", False:

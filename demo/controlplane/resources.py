@@ -92,6 +92,12 @@ LEASE = struct(
 DEPLOYMENT = partly(spec=partly(selector=SELECTOR, template=POD_TEMPLATE), status=partly(conditions=CONDITIONS))
 SERVICE = partly(spec=partly(ports=list_map(OPEN, "port", "protocol"), selector=STRINGS | SELECTOR))
 SERVICE_ACCOUNT = partly(secrets=list_map(OPEN, "name"))
+ACCESS = struct(
+    **dict.fromkeys(("namespace", "verb", "group", "version", "resource", "subresource", "name"), STRING),
+    fieldSelector=OPEN,
+    labelSelector=OPEN,
+)
+ACCESS_REVIEW = struct(spec=struct(resourceAttributes=ACCESS, nonResourceAttributes=struct(path=STRING, verb=STRING)))
 CRD = partly(
     spec=partly(versions={"type": "array", "items": OPEN}),
     status=partly(conditions=CONDITIONS),
@@ -108,6 +114,7 @@ class Resource:
         status: whether it has the /status subresource, which splits what a write may touch.
         columns: printer columns in a CRD's form; empty for Name and Age.
         dynamic: defined by a CRD.
+        answered: a POST is answered at once, and nothing is kept: there is no other request of it.
     """
 
     group: str
@@ -123,6 +130,7 @@ class Resource:
     columns: tuple[dict[str, Any], ...] = ()
     selectable: tuple[str, ...] = ()
     dynamic: bool = False
+    answered: bool = False
     singular: str = ""
     list_kind: str = ""
 
@@ -178,6 +186,10 @@ BUILT_IN: tuple[Resource, ...] = (
     _resource(RBAC, "RoleBinding", "rolebindings"),
     _resource(RBAC, "ClusterRole", "clusterroles", namespaced=False),
     _resource(RBAC, "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
+    _resource(
+        "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", "", ACCESS_REVIEW,
+        namespaced=False, answered=True,
+    ),
     _resource(ADMISSION, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False, status=True),
     _resource(ADMISSION, "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", namespaced=False),
     _resource(

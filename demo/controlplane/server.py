@@ -58,8 +58,8 @@ class EmbeddedControlPlane:
         bookmark_interval: float = 30.0,
         tls: bool = True,
     ) -> None:
-        self.operations = Operations(clock)
         self.faults = Faults()
+        self.operations = Operations(clock, self.faults.forbids)
         self.log: list[LoggedRequest] = []
         self.token = secrets.token_urlsafe(24)
         self.bookmark_interval = bookmark_interval
@@ -146,11 +146,15 @@ class EmbeddedControlPlane:
         agent = request.headers.get("User-Agent", "")
         self.log.append(LoggedRequest(request.method, request.path, request.query_string, agent, status))
 
+    def _knows(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and token == self.token  # the scheme in any case (RFC 9110, section 11.1)
+
     async def _respond(self, request: web.Request, *, hold: bool) -> web.StreamResponse:
         try:
             if request.path in OPEN_PATHS and request.path != "/version":
                 return web.Response(text="ok")
-            if request.headers.get("Authorization") != f"Bearer {self.token}" and request.path not in OPEN_PATHS:
+            if not self._knows(request) and request.path not in OPEN_PATHS:
                 raise errors.unauthorized()
             if document := discovery.document(self.operations.registry, request.path):
                 return web.json_response(document)

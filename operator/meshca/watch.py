@@ -3,8 +3,8 @@
 It asks for metadata only (PartialObjectMetadata), so no private key enters this
 process through it. Where the operator may, one watch by label serves the whole
 cluster. Where it may not, there is one by name for each target, and one by label
-for the operator's own namespace; whether it may by now is asked again every
-RETRY_WIDE_SECONDS.
+for the operator's own namespace. Whether it may is asked (SelfSubjectAccessReview),
+not tried: a refusal in the audit log looks like an attack.
 
 A watch by label does not see a Secret without our label. A target that is absent
 or foreign for longer than UNSEEN_SECONDS is therefore watched by name as well;
@@ -19,12 +19,20 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from meshca import names
-from meshca.connection import Connection
-from meshca.stream import Name, Stream
+from meshca.connection import Connection, call
+from meshca.errors import StoreError
+from meshca.names import Reason
+from meshca.stream import FORBIDDEN, WATCH_SECONDS, Name, Stream
 
 logger = logging.getLogger(__name__)
 
-RETRY_WIDE_SECONDS = 600.0
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+REVIEW_SECONDS = 5.0
+"""How long an answer may take, until which only the wide watch is waited for."""
+RETRY_WIDE_SECONDS = float(WATCH_SECONDS)
+"""A right that was not there is asked for again when all watches are renewed anyway: an idle minute has no request."""
+RETRY_REVIEW_SECONDS = 60.0
+"""An API server that could not tell is asked again sooner."""
 UNSEEN_SECONDS = 30.0
 SETTLE_SECONDS = 0.2
 """An event waits so long before it counts: the answer to a write of ours may come after the event that it caused."""
@@ -73,7 +81,8 @@ class SecretWatch:
         self._expected: dict[Name, deque[str]] = {}
         self._streams: dict[Scope, Stream] = {}
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
-        self._forbidden_until = 0.0
+        self._is_refused = False
+        self._ask_at = 0.0
         self._opened = asyncio.Event()
         self._revise = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
@@ -142,12 +151,12 @@ class SecretWatch:
                     await self._revise.wait()
 
     def _wanted(self) -> set[Scope]:
-        """The streams that there should be; narrow ones only after the wide one was forbidden, until it is open."""
+        """The streams that there should be; narrow ones only after the wide one was refused, until it is open."""
         now = self._loop.time()
         if self.is_wide:
             return {EVERYWHERE} | self._unseen(now)
-        wide = {EVERYWHERE} if now >= self._forbidden_until else set()
-        narrow = {self._own, *(Scope(*name) for name in self._claims)} if self._forbidden_until else set()
+        wide = {EVERYWHERE} if now >= self._ask_at else set()
+        narrow = {self._own, *(Scope(*name) for name in self._claims)} if self._is_refused else set()
         return wide | narrow
 
     def _unseen(self, now: float) -> set[Scope]:
@@ -163,25 +172,50 @@ class SecretWatch:
         url = self._connection.server + scope.path
         stream = Stream(self._session, url, scope.selector, on_change=self._on_event, on_open=self._on_open)
         self._streams[scope] = stream
-        self._tasks[scope] = asyncio.create_task(
-            stream.run(until_forbidden=scope == EVERYWHERE), name=f"watch {scope.path}"
-        )
+        work = self._run_wide(stream) if scope == EVERYWHERE else stream.run()
+        self._tasks[scope] = asyncio.create_task(work, name=f"watch {scope.path}")
         self._tasks[scope].add_done_callback(lambda _: self._revise.set())
+
+    async def _run_wide(self, stream: Stream) -> None:
+        """Watch all namespaces for as long as that is allowed.
+
+        Raises:
+            StoreError: it is not, or it could not be found out.
+        """
+        for verb in ("list", "watch"):
+            await self._check_right(verb)
+        await stream.run(until_forbidden=True)
+
+    async def _check_right(self, verb: str) -> None:
+        """Ask whether Secrets of all namespaces are ours to read. The ClusterRole system:basic-user lets all ask."""
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"verb": verb, "version": "v1", "resource": "secrets"}},
+        }
+        match await call(self._connection.api, "POST", REVIEWS, body=body, seconds=REVIEW_SECONDS):
+            case {"status": {"allowed": True}}:
+                return
+            case _:
+                message = f"no right to {verb} Secrets in all namespaces"
+                raise StoreError(Reason.FORBIDDEN, message, status=FORBIDDEN)
 
     def _close(self, scope: Scope) -> None:
         self._tasks.pop(scope).cancel()
         del self._streams[scope]
 
     def _reap(self) -> None:
-        """Take away the wide stream if it has ended: it ends by itself only when it is forbidden."""
+        """Take away the wide stream if it has ended: it ends by itself only when it is refused."""
         task = self._tasks.get(EVERYWHERE)
         if task is None or not task.done():
             return
         self._close(EVERYWHERE)
-        if not self._forbidden_until:
-            logger.info("no right to watch Secrets in all namespaces: watching each target by its name")
-        logger.debug("watching all namespaces: %s", task.exception())
-        self._forbidden_until = self._loop.time() + RETRY_WIDE_SECONDS
+        error = task.exception()
+        if not self._is_refused:
+            logger.info("watching each target by its name: %s", error)
+        self._is_refused = True
+        is_answer = isinstance(error, StoreError) and error.status == FORBIDDEN
+        self._ask_at = self._loop.time() + (RETRY_WIDE_SECONDS if is_answer else RETRY_REVIEW_SECONDS)
 
     def _on_open(self) -> None:
         self._opened.set()

@@ -62,6 +62,27 @@ async def test_a_fault_strikes_the_nth_request(api: API, embedded: EmbeddedContr
     assert seen == [200, 500, 500, 200]
 
 
+REVIEWED = {
+    "a list of all": ({"verb": "list", "resource": "secrets"}, False),
+    "a watch of all": ({"verb": "watch", "resource": "secrets"}, False),
+    "the same in one namespace": ({"verb": "list", "resource": "secrets", "namespace": "ns"}, True),
+    "another resource": ({"verb": "list", "resource": "configmaps"}, True),
+    "another group": ({"verb": "list", "resource": "deployments", "group": "apps", "namespace": "ns"}, True),
+    "a write": ({"verb": "create", "resource": "secrets"}, True),
+}
+
+
+@pytest.mark.parametrize(("attributes", "is_allowed"), REVIEWED.values(), ids=list(REVIEWED))
+async def test_a_right_that_a_fault_takes_away_is_reviewed_so(
+    api: API, embedded: EmbeddedControlPlane, attributes: dict[str, str], is_allowed: bool
+) -> None:
+    embedded.faults.add(Fault(method="GET", path="/api/v1/secrets$", status=403, times=0))
+    embedded.faults.add(Fault(method="GET", path="/configmaps$", status=403))  # once: a mishap, not a right
+    body = {"spec": {"resourceAttributes": attributes}}
+    answer = await api("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
+    assert answer.body["status"] == {"allowed": is_allowed}
+
+
 async def test_another_writer_comes_between(api: API, embedded: EmbeddedControlPlane) -> None:
     first = await api.create_secret("s")
     embedded.faults.add(Fault(method="PATCH", before=lambda: api("DELETE", f"{api.secrets}/s")))

@@ -1,6 +1,5 @@
 """deploy/ on the real API server: what is installed, what the operator may do then, and what its pods look like."""
 
-import copy
 import time
 
 import pytest
@@ -50,51 +49,6 @@ def test_a_missing_target_namespace_stops_nothing_else(installed: Kubectl) -> No
     assert elsewhere == [("RoleBinding", "meshca-target")]
 
 
-@pytest.mark.parametrize(
-    ("verb", "what", "namespace"),
-    [
-        ("watch", "meshcas.meshca.io", ""),
-        ("patch", "meshcas.meshca.io/mesh --subresource=status", ""),
-        ("create", "secrets", "meshca-system"),
-        ("list", "secrets", "meshca-system"),
-        ("delete", "secrets/mesh-root-1", "meshca-system"),
-        ("patch", "configmaps/mesh-trust-bundle", "meshca-system"),
-        ("update", "leases.coordination.k8s.io/meshca", "meshca-system"),
-        ("get", "secrets/cacerts", "istio-system"),
-        ("watch", "secrets/cacerts", "istio-system"),
-        ("patch", "secrets/cacerts", "istio-system"),
-        ("list", "deployments.apps", "istio-system"),
-    ],
-)
-def test_the_operator_may(installed: Kubectl, verb: str, what: str, namespace: str) -> None:
-    asked = installed("auth", "can-i", verb, *what.split(), f"-n={namespace}", OPERATOR)
-    assert asked.stdout == "yes\n", asked.stderr
-
-
-@pytest.mark.parametrize(
-    ("verb", "what", "namespace"),
-    [
-        ("patch", "meshcas.meshca.io/mesh", ""),
-        ("delete", "meshcas.meshca.io/mesh", ""),
-        ("list", "secrets", ""),
-        ("get", "secrets/cacerts", "default"),
-        ("list", "secrets", "istio-system"),
-        ("create", "secrets", "istio-system"),
-        ("get", "secrets/istio-ca-secret", "istio-system"),
-        ("delete", "secrets/cacerts", "istio-system"),
-        ("patch", "deployments.apps/istiod", "istio-system"),
-        ("update", "leases.coordination.k8s.io/other", "meshca-system"),
-        ("create", "pods", "meshca-system"),
-        ("create", "serviceaccounts/meshca --subresource=token", "meshca-system"),
-        ("escalate", "roles.rbac.authorization.k8s.io", "meshca-system"),
-        ("impersonate", "users", ""),
-    ],
-)
-def test_the_operator_may_not(installed: Kubectl, verb: str, what: str, namespace: str) -> None:
-    asked = installed("auth", "can-i", verb, *what.split(), f"-n={namespace}", OPERATOR)
-    assert asked.stdout == "no\n", asked.stderr
-
-
 def test_the_operator_creates_cacerts_by_server_side_apply_only(installed: Kubectl) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cacerts", "namespace": "istio-system"}}
     arguments = ("--dry-run=server", "-f", "-", OPERATOR)
@@ -112,21 +66,6 @@ def test_the_operator_sees_cacerts_in_a_list_by_name_only(installed: Kubectl) ->
 def test_a_viewer_of_the_cluster_may_see_meshcas(installed: Kubectl) -> None:
     rules = installed("get", "clusterrole", "meshca-view", "-o", "json").stdout
     assert yaml.safe_load(rules)["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
-
-
-def test_its_pods_pass_pod_security_restricted(installed: Kubectl, pod: Json) -> None:
-    created = installed("create", "--dry-run=server", "-f", "-", stdin=pod)
-    assert (created.returncode, created.stderr) == (0, "")
-
-
-@pytest.mark.parametrize(
-    "field", ["allowPrivilegeEscalation", "capabilities"], ids=["privilege escalation", "capabilities"]
-)
-def test_a_pod_with_less_care_is_refused(installed: Kubectl, pod: Json, field: str) -> None:
-    careless = copy.deepcopy(pod)
-    del careless["spec"]["containers"][0]["securityContext"][field]
-    created = installed("create", "--dry-run=server", "-f", "-", stdin=careless)
-    assert 'violates PodSecurity "restricted' in created.stderr
 
 
 def test_the_probes_name_a_port_of_the_container(pod: Json) -> None:

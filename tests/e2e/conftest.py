@@ -18,6 +18,8 @@ from tests.support.apiserver import APIServer, running
 
 AT_ONCE = 5
 """How many worlds, each with an operator process, run at a time."""
+BESIDE_ONE_ANOTHER = 20
+"""How many scenarios share a world at a time: they mostly wait, and more would measure this machine."""
 
 
 @pytest.fixture(scope="session", params=["embedded", "real"])
@@ -46,11 +48,11 @@ def crowds(request: pytest.FixtureRequest, loop: Loop) -> Iterator[dict[tuple[st
                 server = stack.enter_context(running()) if plane == "real" else None
                 world = stack.enter_context(loop.entered(_world(server)))
                 loop.run(world.started())
-                started["mesh", plane] = Crowd(loop.loop, sharing, _beside_others(world), limit=len(sharing))
+                started["mesh", plane] = Crowd(loop.loop, sharing, _beside_others(world), BESIDE_ONE_ANOTHER)
                 stack.callback(started["mesh", plane].stop, loop)
             if lone:
                 own: APIServer | None = stack.enter_context(running()) if plane == "real" else None
-                started["world", plane] = Crowd(loop.loop, lone, _alone(own), limit=1 if own else AT_ONCE)
+                started["world", plane] = Crowd(loop.loop, lone, _alone(own), 1 if own else AT_ONCE)
                 stack.callback(started["world", plane].stop, loop)
         yield started
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -22,23 +22,32 @@ Labels = dict[str, str]
 
 
 class OperatorProcess:
-    """One `python -m meshca run`, started.
+    """One `python -m meshca`, started as the Deployment starts it.
 
     Args:
         kubeconfig: how it reaches the API server.
         namespace: its own.
         log: the file that all its output goes to.
         pod_name: its identity; a restarted container keeps its pod's name, and takes the Lease over at once.
+        arguments: what it is told on the command line.
     """
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *, pod_name: str = "") -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        namespace: str,
+        log: Path,
+        *,
+        pod_name: str = "",
+        arguments: Sequence[str] = ("run", "--log-level=debug"),
+    ) -> None:
         self.log = log
         self.port = free_port()
         self._scraped: list[str] = []
         environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
-        environment |= {"POD_NAME": pod_name} if pod_name else {}
-        command = [sys.executable, "-m", "meshca", "run", "--namespace", namespace, "--log-level", "debug"]
-        command += ["--metrics-address", f"127.0.0.1:{self.port}"]
+        environment |= {"POD_NAME": pod_name, "POD_NAMESPACE": namespace}
+        # Not the default port: many operators run on this machine.
+        command = [sys.executable, "-m", "meshca", *arguments, f"--metrics-address=127.0.0.1:{self.port}"]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", LAUNCH, *command],
@@ -53,6 +62,16 @@ class OperatorProcess:
     def output(self) -> str:
         """All that it printed, and every answer of /metrics that was asked for."""
         return "\n".join([self.log.read_text(errors="replace"), *self._scraped])
+
+    @property
+    def listens_on(self) -> set[int]:
+        """The TCP ports that it has open for others (Linux: proc(5))."""
+        files, listening = Path(f"/proc/{self._process.pid}"), "0A"
+        mine = {str(each.readlink()) for each in (files / "fd").iterdir() if each.is_symlink()}
+        tables = ((files / "net" / name).read_text().splitlines()[1:] for name in ("tcp", "tcp6"))
+        rows = [line.split() for table in tables for line in table]
+        ours = (row[1] for row in rows if row[3] == listening and f"socket:[{row[9]}]" in mine)
+        return {int(address.rpartition(":")[2], 16) for address in ours}
 
     @property
     def exit_code(self) -> int | None:

@@ -1,106 +1,153 @@
-"""The operator under the ServiceAccount and the rights that deploy/ ships, on the real API server."""
+"""Least privilege: what deploy/ grants is enough for a whole life, all of it is used, and nothing more is possible.
 
+Every other scenario on the real API server runs under these roles too, and fails when it is refused anything.
+"""
+
+import asyncio
+import re
+import shlex
 import tempfile
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-import yaml
 
-from demo.controlplane.kubeconfig import write_kubeconfig
-from tests.e2e.cluster import DEPLOY, Json
+from tests.e2e.account import HOME, installed, manifests
+from tests.e2e.cluster import MESHCAS, Json
 from tests.e2e.concurrently import concurrently
+from tests.e2e.mesh import Mesh
 from tests.e2e.test_given import given
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.parametrize("plane", ["real"], indirect=True, scope="session")
 
-HOME, ACCOUNT = "meshca-system", "meshca"
-USER = f"system:serviceaccount:{HOME}:{ACCOUNT}"
-PROBE = ("list", "/api/v1/secrets")
-"""Asked for once in a while: one watch for all targets, where the operator may. By default it may not."""
+FOR_EVERYBODY = {"system:basic-user", "system:discovery"}
+"""ClusterRoles that Kubernetes itself binds to whoever has authenticated."""
+
+
+class Right(NamedTuple):
+    """One verb on one resource, as a role grants it or as a request needs it."""
+
+    role: str
+    verb: str
+    resource: str
+    name: str = ""
 
 
 @concurrently
 async def test_a_whole_life_needs_every_right_that_is_granted_and_no_other(world: World) -> None:
-    code, output = await world.cluster.kubectl("create", "namespace", "istio-system")
-    assert code == 0 or "already exists" in output, output
-    code, output = await world.cluster.kubectl("apply", "-k", str(DEPLOY))
-    assert code == 0, output
-    before = len(list(audited(world)))
+    account = await installed(world.cluster)
     with tempfile.TemporaryDirectory() as directory:
-        operator = world.start(kubeconfig=await account(world, Path(directory)), namespace=HOME)
+        access = await account.access(Path(directory))
+        operator = world.start(kubeconfig=access.kubeconfig, namespace=HOME)
         mesh = await world.mesh()
         mesh.namespace = "istio-system"
-        await mesh.add_istiod()
-        root = given()
-        data = {"tls.crt": b64encode(root.pem).decode(), "tls.key": b64encode(root.key_pem).decode()}
-        await mesh.put_secret("given", HOME, type="kubernetes.io/tls", data=data)
-        await mesh.apply(
-            {
-                "root": {"source": {"secret": {"name": "given"}}},
-                "targets": [mesh.target(rootReload="Detect")],
-                "trustBundle": {"configMap": {}},
-            }
-        )
-        await mesh.settled(revision=1)
-        mesh.most_roots = 2
-        await mesh.change({"root": {"source": {"secret": None, "generated": {}}}})
-        await mesh.settled(revision=2)
-        await mesh.edit_files({"root-cert.pem": b"garbage"})
-        await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=5)
-        await mesh.settled(revision=2)
+        await live(mesh)
         await operator.terminate()  # a watch is audited when it ends
-    events = list(audited(world))[before:]
-    refused = {(event["verb"], event["requestURI"].split("?")[0]) for event in events if _code(event) == 403}
-    assert refused <= {PROBE}
-    used = {right for event in events for right in _rights(event)}
-    unused = {right for right in granted() if right not in used}
-    assert not unused, f"granted and never used: {unused}"
+    await until_equal(lambda: granted("rbac.yaml") - used(account.audited(world.apiserver)), set())
+    others = {right.role for right in used(account.audited(world.apiserver))} - {role for role, *_ in ALL_GRANTED}
+    assert others <= {f"ClusterRole {name}" for name in FOR_EVERYBODY}
+    assert account.refusals(world.apiserver) == []
 
 
-def audited(world: World) -> Iterator[Json]:
-    return (event for event in world.apiserver.audited() if event["user"]["username"] == USER)
+async def live(mesh: Mesh) -> None:
+    """From a given root through a rotation to a repair, with all that can be asked of a MeshCA."""
+    await mesh.add_istiod()
+    root = given()
+    data = {"tls.crt": b64encode(root.pem).decode(), "tls.key": b64encode(root.key_pem).decode()}
+    await mesh.put_secret("given", HOME, type="kubernetes.io/tls", data=data)
+    await mesh.apply(
+        {
+            "root": {"source": {"secret": {"name": "given"}}},
+            "targets": [mesh.target(rootReload="Detect")],
+            "trustBundle": {"configMap": {}},
+        }
+    )
+    await mesh.settled(revision=1)
+    mesh.most_roots = 2
+    await mesh.change({"root": {"source": {"secret": None, "generated": {}}}})
+    await mesh.settled(revision=2)
+    await mesh.edit_files({"root-cert.pem": b"garbage"})
+    await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=5)
+    await mesh.settled(revision=2)
 
 
-def _code(event: Json) -> int:
-    code: int = event["responseStatus"]["code"]
-    return code
+async def until_equal(value: Callable[[], object], wanted: object) -> None:
+    """Wait until both are the same: the audit log hears of the end of a watch a little later."""
+    for _ in range(20):
+        if value() == wanted:
+            break
+        await asyncio.sleep(0.1)
+    assert value() == wanted
 
 
-def _rights(event: Json) -> Iterator[tuple[str, str, str | None]]:
-    """Yield what a request needed: a patch (server-side apply) that made its object needed `create` as well."""
-    where = event.get("objectRef", {})
-    for verb in (event["verb"], *(["create"] if _code(event) == 201 else [])):
-        yield verb, where.get("resource", ""), where.get("subresource")
-
-
-def granted() -> set[tuple[str, str, str | None]]:
-    """Return every verb on every resource that the operator's roles name."""
-    documents = yaml.safe_load_all((DEPLOY / "rbac.yaml").read_text())
-    roles = [
-        it for it in documents if it["kind"] in ("Role", "ClusterRole") and it["metadata"]["name"] != "meshca-view"
-    ]
+def granted(name: str) -> set[Right]:
+    """Return every right that the roles in a file of deploy/ give to the operator."""
+    roles = [it for it in manifests(name) if it["kind"].endswith("Role") and it["metadata"]["name"] != "meshca-view"]
     return {
-        (verb, *_resource(resource))
+        Right(f"{role['kind']} {role['metadata']['name']}", verb, f"{group}/{resource}", name)
         for role in roles
         for rule in role["rules"]
+        for group in rule["apiGroups"]
         for resource in rule["resources"]
+        for name in rule.get("resourceNames", [""])
         for verb in rule["verbs"]
     }
 
 
-def _resource(name: str) -> tuple[str, str | None]:
-    resource, _, subresource = name.partition("/")
-    return resource, subresource or None
+ALL_GRANTED = granted("rbac.yaml") | granted("wide-watch.yaml")
 
 
-async def account(world: World, directory: Path) -> Path:
-    """Return a kubeconfig of the operator's ServiceAccount."""
-    path = f"/api/v1/namespaces/{HOME}/serviceaccounts/{ACCOUNT}/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = (await world.cluster.request("POST", path, request))["status"]["token"]
-    access = world.cluster.access
-    write_kubeconfig(directory / "kubeconfig", access.url, token, ca_pem=access.ca_pem, name="account")
-    return directory / "kubeconfig"
+def used(events: Iterator[Json]) -> set[Right]:
+    """Return what was needed for these requests, as a role that names objects and one that names none would have it."""
+    return {right for event in events for right in _needed(event)}
+
+
+def _needed(event: Json) -> Iterator[Right]:
+    allowed_by = event["annotations"]["authorization.k8s.io/reason"]
+    found = re.search(r' of (Role|ClusterRole) "([^"]+)"', allowed_by)
+    assert found, f"{event['requestURI']}: {allowed_by}"
+    about = event.get("objectRef", {})
+    resource = "/".join(
+        [about.get("apiGroup", ""), *(about[key] for key in ("resource", "subresource") if key in about)]
+    )
+    # A server-side apply that makes an object needs `create` as well (withAuthorization in apiserver's create.go).
+    made = event["verb"] == "patch" and event["responseStatus"]["code"] == 201
+    for verb in (event["verb"], *(["create"] if made else [])):
+        for name in {"", about.get("name", "")}:
+            yield Right(f"{found[1]} {found[2]}", verb, resource, name)
+
+
+@concurrently
+async def test_with_the_wide_watch_granted_one_watch_serves_all_targets(world: World) -> None:
+    for manifest in manifests("wide-watch.yaml"):
+        await world.account.apply(manifest)
+    await world.account.allowed("watch", "secrets")
+    operator = await world.started()
+    mesh = await world.mesh()
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    await mesh.edit_files({"root-cert.pem": b"garbage"})
+    await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=5)
+    await operator.terminate()
+    await until_equal(lambda: granted("wide-watch.yaml") - used(world.account.audited(world.apiserver)), set())
+    watches = [it["requestURI"] for it in world.account.audited(world.apiserver) if it["verb"] == "watch"]
+    assert {uri.split("?")[0] for uri in watches} == {MESHCAS, "/api/v1/secrets"}
+
+
+@concurrently
+async def test_a_right_that_is_withdrawn_is_told_of_with_the_command_that_grants_it_again(mesh: Mesh) -> None:
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    before = mesh.cacerts()
+    mesh.world.expect_refusals(f"/namespaces/{mesh.namespace}/")
+    await mesh.world.account.serve_no_more(mesh.namespace)
+    await mesh.edit_files({"root-cert.pem": b"garbage"})
+    message = await mesh.says("Ready", "False", "Forbidden", within=20)
+    command = message.split("allow it: ")[1].split(";")[0]
+    code, output = await mesh.cluster.kubectl(*shlex.split(command)[1:])
+    assert code == 0, f"{command}: {output}"
+    await mesh.settled(revision=1)
+    assert mesh.cacerts().files["root-cert.pem"] == before.files["root-cert.pem"]

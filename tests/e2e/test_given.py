@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.e2e.concurrently import concurrently
-from tests.e2e.world import Mesh
+from tests.e2e.mesh import Mesh
 from tests.pki.factories import Made, Recipe, intermediate, p256, pkcs8, rsa_key
 
 SOON = 25.0

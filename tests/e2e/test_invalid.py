@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.concurrently import concurrently
-from tests.e2e.world import Mesh
+from tests.e2e.mesh import Mesh
 
 pytestmark = pytest.mark.parametrize("plane", ["embedded"], indirect=True, scope="session")
 

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from tests.e2e.concurrently import concurrently
-from tests.e2e.world import Mesh, World
+from tests.e2e.mesh import Mesh
+from tests.e2e.world import World
 
 POD = "meshca-0"
 """A container that was killed comes back in its pod, under its name."""

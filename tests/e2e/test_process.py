@@ -1,21 +1,41 @@
 """The operator as a process: how it starts, stands by, takes over, idles and ends."""
 
 import asyncio
+import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.account import manifests
 from tests.e2e.cluster import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.gate import Gate
 from tests.e2e.process import OperatorProcess
 from tests.e2e.world import World
 
+(DEPLOYMENT,) = (each for each in manifests("deployment.yaml") if each["kind"] == "Deployment")
+(CONTAINER,) = DEPLOYMENT["spec"]["template"]["spec"]["containers"]
 CALM: Json = {"intermediate": {"duration": "10m", "renewBefore": "5m"}}
 """Nothing is due for minutes."""
 IDLE_SECONDS = 20.0
 WRITES = ("post", "put", "patch", "delete")
+
+
+@concurrently
+async def test_started_as_the_deployment_starts_it_it_answers_the_probes_and_listens_to_nothing_else(
+    world: World,
+) -> None:
+    told = {each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in CONTAINER["env"]}
+    assert told == {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
+    operator = await world.started(arguments=CONTAINER["args"], pod_name="meshca-0")
+    for probe in (CONTAINER["livenessProbe"], CONTAINER["readinessProbe"]):
+        assert probe["httpGet"]["port"] == "metrics"
+        assert await operator.answer(probe["httpGet"]["path"]) == (200, "ok\n")
+    assert operator.listens_on == {operator.port}
+    lease = await world.cluster.get(f"/apis/coordination.k8s.io/v1/namespaces/{world.namespace}/leases/meshca")
+    assert (lease or {})["spec"]["holderIdentity"] == "meshca-0"
+    assert all(json.loads(line)["message"] for line in operator.log.read_text().splitlines())
 
 
 @concurrently
@@ -30,8 +50,8 @@ async def test_a_restarted_operator_that_finds_all_settled_writes_nothing(world:
     second = await world.started(pod_name="meshca-0")
     await second.until(lambda samples: passes(samples) >= len(meshes))
     assert len(world.recorder.versions) == before
-    requests = await asked_for(second)
-    assert {verb: requests[verb] for verb in WRITES if verb in requests and verb != "put"} == {}, "the lease is a PUT"
+    written = {what for what in await asked_for(second) if what.startswith(WRITES)}
+    assert written == {"put leases", "post selfsubjectaccessreviews"}, "and of these the second changes nothing"
 
 
 @concurrently
@@ -44,9 +64,9 @@ async def test_an_idle_operator_asks_for_nothing_but_its_lease(world: World) -> 
     before, started = await asked_for(operator), time.monotonic()
     await asyncio.sleep(IDLE_SECONDS)
     after, elapsed = await asked_for(operator), time.monotonic() - started
-    asked = {verb: after[verb] - before.get(verb, 0) for verb in after if after[verb] != before.get(verb, 0)}
-    assert set(asked) == {"put"}
-    assert asked["put"] <= elapsed / 5 + 1
+    asked = {what: after[what] - before.get(what, 0) for what in after if after[what] != before.get(what, 0)}
+    assert set(asked) == {"put leases"}
+    assert asked["put leases"] <= elapsed / 5 + 1
 
 
 def passes(samples: dict[str, Any]) -> float:
@@ -54,10 +74,11 @@ def passes(samples: dict[str, Any]) -> float:
 
 
 async def asked_for(operator: OperatorProcess) -> dict[str, float]:
-    """Return how many requests of each verb it made, as it counts them itself."""
+    """Return how many requests it made, as it counts them itself, by verb and resource: `put leases`."""
     totals: dict[str, float] = {}
     for labels, value in (await operator.metrics())["meshca_api_requests_total"]:
-        totals[labels["verb"]] = totals.get(labels["verb"], 0) + value
+        what = f"{labels['verb']} {labels['resource']}"
+        totals[what] = totals.get(what, 0) + value
     return totals
 
 
@@ -72,7 +93,7 @@ async def test_of_two_operators_one_works_and_the_other_takes_over_when_it_is_ki
     await standby.answers("/readyz", 200)
     await mesh.rotate()
     await mesh.in_phase("Trust")
-    assert set(await asked_for(standby)) == {"get"}, "who stands by writes nothing"
+    assert set(await asked_for(standby)) == {"get meshcas", "get leases"}, "who stands by writes nothing"
     leader.kill()
     killed = time.monotonic()
     await standby.leads()
@@ -112,7 +133,7 @@ async def test_sigterm_in_the_middle_of_many_rotations_ends_it_within_two_second
 @concurrently
 async def test_an_operator_outlives_an_api_server_that_is_away_for_a_while(world: World) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        async with Gate(world.cluster.access, Path(directory) / "kubeconfig") as gate:
+        async with Gate(world.access, Path(directory) / "kubeconfig") as gate:
             operator = await world.started(kubeconfig=gate.kubeconfig)
             mesh = await world.mesh()
             await mesh.apply()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.cluster import Json
 from tests.e2e.concurrently import concurrently
-from tests.e2e.world import REPAIR_SECONDS, Mesh
+from tests.e2e.mesh import REPAIR_SECONDS, Mesh
 from tests.pki.factories import Made, Recipe
 
 GARBAGE = b"garbage\n"

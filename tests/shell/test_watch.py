@@ -13,12 +13,13 @@ from meshca.clock import ServerClock
 from meshca.connection import Connection, call, connect
 from meshca.errors import StoreError
 from meshca.stream import SILENCE_SECONDS
-from meshca.watch import RETRY_WIDE_SECONDS, UNSEEN_SECONDS, SecretWatch
-from tests.shell.scripted_api import connected, stream
+from meshca.watch import RETRY_REVIEW_SECONDS, RETRY_WIDE_SECONDS, REVIEWS, UNSEEN_SECONDS, SecretWatch
+from tests.shell.scripted_api import Answer, connected, status, stream
 from tests.shell.virtual_time import in_virtual_time
 
 OWN = "meshca-system"
 EVERYWHERE = "/api/v1/secrets$"
+"""A lasting 403 on it is a right that is not there: the control plane's reviews say so too."""
 SOON = 2.0
 
 
@@ -75,6 +76,16 @@ class Cluster:
 
     def forbid(self, path: str) -> None:
         self.faults.add(Fault(path=path, status=403, times=0))
+
+    @property
+    def refused(self) -> list[str]:
+        """Paths of all requests so far that were answered with 403."""
+        return [each.path for each in self.log if each.status == 403]
+
+    @property
+    def reviews(self) -> int:
+        """How often it was asked so far what may be done."""
+        return len([each for each in self.log if each.path == REVIEWS])
 
 
 @asynccontextmanager
@@ -157,6 +168,8 @@ async def test_nothing_but_metadata_is_accepted(tmp_path):
     accepted = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path == REVIEWS:
+            return web.json_response({"status": {"allowed": True}})
         accepted.append(request.headers["Accept"])
         if "watch" in request.query:
             return await stream(request)
@@ -248,7 +261,98 @@ async def test_without_the_right_to_all_namespaces_each_target_is_watched_by_its
         assert await on.heard() == ["mesh"]
         await on.write("istio-system", "unrelated", meshca="mesh")
         assert await on.heard() == []
-        assert any("no right to watch Secrets in all namespaces" in each.getMessage() for each in caplog.records)
+        assert on.refused == []
+        told = [each.getMessage() for each in caplog.records if "by its name" in each.getMessage()]
+        assert told == ["watching each target by its name: no right to list Secrets in all namespaces"]
+
+
+async def no_answer(_: web.Request) -> web.StreamResponse:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def answers(body: Any) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.json_response(body, status=201)
+
+    return answer
+
+
+def refuses(code: int) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return status(code)
+
+    return answer
+
+
+async def list_only(request: web.Request) -> web.StreamResponse:
+    asked = (await request.json())["spec"]["resourceAttributes"]
+    assert (asked["resource"], asked.get("namespace", "")) == ("secrets", "")
+    return web.json_response({"status": {"allowed": asked["verb"] == "list"}}, status=201)
+
+
+REVIEW_ANSWERS: dict[str, Answer] = {
+    "it may not": answers({"status": {"allowed": False}}),
+    "it may not, for a reason": answers({"status": {"allowed": False, "denied": True, "reason": "a webhook said so"}}),
+    "it may list and not watch": list_only,
+    "nothing": answers({}),
+    "something else": answers({"status": "unknown"}),
+    "no object": answers([True]),
+    "that it may not ask": refuses(403),
+    "that there are no reviews": refuses(404),
+    "a failure": refuses(500),
+    "no answer in time": no_answer,
+}
+
+
+@pytest.mark.parametrize("review", REVIEW_ANSWERS.values(), ids=REVIEW_ANSWERS.keys())
+@in_virtual_time
+async def test_all_namespaces_are_never_tried_where_the_review_says(tmp_path, review):
+    tried = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path == REVIEWS:
+            return await review(request)
+        tried.append(request.path)
+        if "watch" in request.query:
+            response = await stream(request)
+            await asyncio.Event().wait()
+            return response
+        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": None})
+
+    async with connected(answer, tmp_path) as connection:
+        watch = SecretWatch(connection, OWN, lambda _: None)
+        watch.set_targets("mesh", [("istio-system", "cacerts")])
+        watch.start()
+        async with asyncio.timeout(10):
+            await watch.wait_until_open()
+        await asyncio.sleep(SOON)
+        assert not watch.is_wide
+        await watch.stop()
+    assert set(tried) == {f"/api/v1/namespaces/{namespace}/secrets" for namespace in (OWN, "istio-system")}
+
+
+@in_virtual_time
+async def test_without_the_right_an_idle_hour_costs_no_request_either():
+    async with cluster(bookmark_interval=60) as on:
+        on.forbid(EVERYWHERE)
+        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        await on.open()
+        before = len(on.log)
+        await asyncio.sleep(3000)
+        assert len(on.log) == before
+        assert on.reviews == 1
+
+
+@in_virtual_time
+async def test_a_review_that_failed_is_made_again_soon():
+    async with cluster() as on:
+        on.faults.add(Fault(path=REVIEWS, status=503))
+        await on.open()
+        assert not on.watch.is_wide
+        await asyncio.sleep(RETRY_REVIEW_SECONDS + UNSEEN_SECONDS)
+        assert on.watch.is_wide
+        assert [each for each in on.watch._streams if each.namespace] == [], "the narrow ones are closed"
 
 
 @in_virtual_time
@@ -302,6 +406,7 @@ async def test_a_right_that_is_granted_later_is_used():
         on.faults.clear()
         await asyncio.sleep(RETRY_WIDE_SECONDS + UNSEEN_SECONDS)
         assert on.watch.is_wide
+        assert on.refused == []
         await on.write("istio-system", "anything")
         assert await on.heard() == ["mesh"]
 
@@ -315,6 +420,7 @@ async def test_a_right_that_is_taken_away_is_made_up_for():
         on.faults.cut_watches(EVERYWHERE)
         await on.heard()
         assert not on.watch.is_wide
+        assert len(on.refused) == 1, "nobody tells that a right is withdrawn but the refusal itself"
         await on.write("istio-system", "cacerts", meshca=None)
         assert await on.heard() == ["mesh"]
 
