@@ -4,7 +4,7 @@ Reads only, live and not from a cache: what is decided on it may sign.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,8 @@ from meshca.store import Store
 
 Json = dict[str, Any]
 Given = KeyPair | PKIError | None
+Grant = Callable[[str], str]
+"""Says how a right that is missing in a namespace is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     *,
     claimed: Mapping[str, str],
     reported: Collection[str],
+    grant: Grant,
 ) -> Snapshot:
     """Read the Secrets of a MeshCA.
 
@@ -59,13 +62,14 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
         now: the API server's time.
         claimed: by target name, an older MeshCA that wants to write the same Secret.
         reported: the targets that the last report had as published.
+        grant: says how a right that is missing in a namespace is given.
 
     Raises:
         StoreError: the API server failed.
     """
     roots, targets, source, config_map = await asyncio.gather(
         store.list_secrets(owner.namespace, f"{LABEL_MESHCA}={owner.name}"),
-        asyncio.gather(*(_target(store, owner.namespace, target) for target in spec.targets)),
+        asyncio.gather(*(_target(store, grant, target) for target in spec.targets)),
         _source(store, owner.namespace, spec),
         _config_map(store, owner.namespace, spec),
     )
@@ -76,10 +80,10 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     return _explain_absent(snapshot, spec, claimed, reported)
 
 
-async def with_reloads(store: Store, owner: Owner, spec: MeshCASpec, snapshot: Snapshot) -> Snapshot:
+async def with_reloads(store: Store, spec: MeshCASpec, snapshot: Snapshot, *, grant: Grant) -> Snapshot:
     """Ask of every target whether its istiod will load a changed set of roots."""
     asked = [target for target in spec.targets if target.root_reload is RootReload.DETECT]
-    found = await asyncio.gather(*(_reload(store, owner.namespace, target.namespace) for target in asked))
+    found = await asyncio.gather(*(_reload(store, grant, target.namespace) for target in asked))
     reloads = {target.name: reload for target, reload in zip(asked, found, strict=True)}
     return replace(snapshot, observed=replace(snapshot.observed, reloads=reloads))
 
@@ -147,22 +151,14 @@ def _explain_absent(
     return replace(snapshot, observed=observed)
 
 
-def grant(namespace: str, target_namespace: str) -> str:
-    """Say how to let the operator work in a target's namespace."""
-    return (
-        "allow it: kubectl create rolebinding meshca-target --clusterrole=meshca-target"
-        f" --serviceaccount={namespace}:meshca --namespace={target_namespace}"
-    )
-
-
-async def _target(store: Store, namespace: str, target: TargetSpec) -> Json | Blocked | None:
+async def _target(store: Store, grant: Grant, target: TargetSpec) -> Json | Blocked | None:
     name = f"{target.namespace}/{target.secret_name}"
     try:
         return await store.get_secret(target.namespace, target.secret_name)
     except StoreError as error:
         if error.reason is not Reason.FORBIDDEN:
             raise
-        return Blocked(Reason.FORBIDDEN, f"Secret {name} may not be read; {grant(namespace, target.namespace)}")
+        return Blocked(Reason.FORBIDDEN, f"Secret {name} may not be read; {grant(target.namespace)}")
 
 
 async def _source(store: Store, namespace: str, spec: MeshCASpec) -> Json | None:
@@ -196,11 +192,11 @@ async def _config_map(store: Store, namespace: str, spec: MeshCASpec) -> Json | 
     return None if spec.config_map is None else await store.get_config_map(namespace, spec.config_map)
 
 
-async def _reload(store: Store, namespace: str, target_namespace: str) -> Reload:
+async def _reload(store: Store, grant: Grant, target_namespace: str) -> Reload:
     try:
         return istiod.judge(target_namespace, await store.list_deployments(target_namespace, istiod.SELECTOR))
     except StoreError as error:
         if error.reason is not Reason.FORBIDDEN:
             raise
         message = f"the Deployments of namespace {target_namespace} may not be read"
-        return Reload(Reason.ISTIOD_NOT_FOUND, f"{message}; {grant(namespace, target_namespace)}")
+        return Reload(Reason.ISTIOD_NOT_FOUND, f"{message}; {grant(target_namespace)}")

@@ -19,7 +19,7 @@ from meshca.core.spec import MeshCASpec
 from meshca.core.status import Trouble, build_status, invalid_status, next_wake, reported_targets, troubled_status
 from meshca.errors import ConflictError, MeshCAError, SpecError, StoreError
 from meshca.names import Reason
-from meshca.observe import Snapshot, observe, with_reloads
+from meshca.observe import Grant, Snapshot, observe, with_reloads
 from meshca.registry import Registry, Resource
 from meshca.report import Reporter
 from meshca.store import Store
@@ -91,6 +91,7 @@ class Reconciler:
         registry: every MeshCA.
         reporter: writes status and Events.
         may_write: asked before each write; false when the lease is lost.
+        grant: says how a right that is missing in a namespace is given.
         on_report: told what was found, for metrics.
         on_status: told which status is about to be written.
         on_step: told of every step that was taken, for metrics.
@@ -104,6 +105,7 @@ class Reconciler:
         registry: Registry,
         reporter: Reporter,
         may_write: Callable[[], bool],
+        grant: Grant,
         on_report: OnReport,
         on_status: OnStatus,
         on_step: Callable[[Resource, Step], None],
@@ -113,6 +115,7 @@ class Reconciler:
         self._registry = registry
         self._reporter = reporter
         self._may_write = may_write
+        self._grant = grant
         self._on_report = on_report
         self._on_status = on_status
         self._on_step = on_step
@@ -144,6 +147,7 @@ class Reconciler:
                 now,
                 claimed=self._registry.claimed(resource),
                 reported=reported_targets(resource.status),
+                grant=self._grant,
             )
         except StoreError as error:
             trouble = Trouble(error.reason, error.message)
@@ -154,7 +158,7 @@ class Reconciler:
         """Take one step after the other until none is due."""
         while len(outcome.done) < MOST_STEPS:
             now = self._clock.now()
-            await self._ask_istiods(resource, spec, outcome, now)
+            await self._ask_istiods(spec, outcome, now)
             outcome.plan = plan(spec, outcome.planned(), now)
             step = outcome.plan.step
             if step is None or spec.suspend or not self._may_write():
@@ -170,11 +174,11 @@ class Reconciler:
             self._on_step(resource, step)
         return outcome
 
-    async def _ask_istiods(self, resource: Resource, spec: MeshCASpec, outcome: Pass, now: datetime) -> None:
+    async def _ask_istiods(self, spec: MeshCASpec, outcome: Pass, now: datetime) -> None:
         """Ask whether they load changed roots: only when a rotation is wanted or under way, and once a pass."""
         observed = outcome.snapshot.observed
         if not observed.reloads and needs_reloads(situate(spec, observed, now)):
-            outcome.snapshot = await with_reloads(self._store, resource.owner, spec, outcome.snapshot)
+            outcome.snapshot = await with_reloads(self._store, spec, outcome.snapshot, grant=self._grant)
 
     async def _report(self, resource: Resource, spec: MeshCASpec, outcome: Pass) -> float | None:
         now = self._clock.now()

@@ -76,6 +76,7 @@ class Operator:
             registry=self._registry,
             reporter=Reporter(self._store, settings.identity),
             may_write=lambda: self._election.is_leader,
+            grant=settings.grant,
             on_report=self._on_findings,
             on_status=self._on_status,
             on_step=self._metrics.count_step,

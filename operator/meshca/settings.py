@@ -26,6 +26,8 @@ class Settings:
         log_format: how a log line looks.
         log_level: the least important level that is logged.
         identity: the Lease holder's name, unique among running processes.
+        service_account: what it runs under, for advice in messages.
+        target_role: the ClusterRole that a RoleBinding in a target's namespace refers to, for the same.
     """
 
     namespace: str = DEFAULT_NAMESPACE
@@ -33,16 +35,27 @@ class Settings:
     log_format: LogFormat = "text"
     log_level: str = "info"
     identity: str = "meshca"
+    service_account: str = "meshca"
+    target_role: str = "meshca-target"
 
     @classmethod
     def of(cls, arguments: Namespace, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Settings from the flags of `add_arguments`, and from POD_NAMESPACE and POD_NAME."""
+        """Settings from the flags of `add_arguments`, and from what the Deployment puts into the environment."""
         return cls(
             namespace=arguments.namespace or environ.get("POD_NAMESPACE") or DEFAULT_NAMESPACE,
             metrics_address=arguments.metrics_address,
             log_format=cast("LogFormat", arguments.log_format),
             log_level=arguments.log_level,
             identity=_identity(environ),
+            service_account=environ.get("POD_SERVICE_ACCOUNT") or cls.service_account,
+            target_role=environ.get("TARGET_CLUSTER_ROLE") or cls.target_role,
+        )
+
+    def grant(self, target_namespace: str) -> str:
+        """Say how to let this operator work in a target's namespace."""
+        return (
+            f"allow it: kubectl create rolebinding {self.target_role} --clusterrole={self.target_role}"
+            f" --serviceaccount={self.namespace}:{self.service_account} --namespace={target_namespace}"
         )
 
 
