@@ -155,7 +155,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _running(command: list[str], log: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+def launched(command: list[str], log: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program that ends with the context, or with us however we end."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", LAUNCH, *command],
@@ -186,11 +187,11 @@ def running(kubeconfig: Path | None = None) -> Iterator[APIServer]:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apiserver-", ignore_cleanup_errors=True)))
         etcd_url = f"http://127.0.0.1:{free_port()}"
         if binaries.etcd:
-            stack.enter_context(_running(_etcd(binaries.etcd, etcd_url, home), home / "etcd.log"))
+            stack.enter_context(launched(_etcd(binaries.etcd, etcd_url, home), home / "etcd.log"))
         port, token = free_port(), secrets.token_urlsafe(24)
         command = [str(binaries.apiserver), *_flags(home, etcd_url, port, token)]
         log = home / "apiserver.log"
-        process = stack.enter_context(_running(command, log, CONTROLPLANE_DATA=str(home / "etcd")))
+        process = stack.enter_context(launched(command, log, CONTROLPLANE_DATA=str(home / "etcd")))
         url = f"https://127.0.0.1:{port}"
         ca_pem = _wait_until_ready(process, url, token, home / "certs" / "apiserver.crt", log)
         path = kubeconfig or home / "kubeconfig"

