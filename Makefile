@@ -53,9 +53,9 @@ fix: $(VENV)/.dev ## Put style right
 	$(BIN)/ruff format
 
 generate: $(VENV)/.dev ## Write anew what is made from something else: deploy/, the chart's README, dashboard, docs/metrics.md
-	$(BIN)/python charts/render_manifests.py
-	$(BIN)/python charts/render_readme.py
-	$(BIN)/python docs/render_metrics.py
+	$(BIN)/python -m charts.render_manifests
+	$(BIN)/python -m charts.render_readme
+	$(BIN)/python -m docs.render_metrics
 	$(BIN)/python -m docs.dashboard
 
 bench: $(VENV)/.dev ## Speed on a real kube-apiserver, at 1 and at 1,000 MeshCAs
