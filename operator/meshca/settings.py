@@ -54,8 +54,8 @@ class Settings:
     def grant(self, target_namespace: str) -> str:
         """Say how to let this operator work in a target's namespace."""
         return (
-            "create the namespace if it does not exist, and allow it: kubectl create rolebinding"
-            f" {self.target_role} --clusterrole={self.target_role} --serviceaccount={self.namespace}:{self.service_account}"
+            f"create the namespace if it does not exist, and allow it: kubectl create rolebinding {self.target_role}"
+            f" --clusterrole={self.target_role} --serviceaccount={self.namespace}:{self.service_account}"
             f" --namespace={target_namespace}"
         )
 
