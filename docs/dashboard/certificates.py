@@ -26,6 +26,12 @@ def named(promql_of_roots: str, promql_of_intermediates: str) -> str:
     )
 
 
+EVERY_END = max_by(
+    "name, certificate, state",
+    named(
+        mesh("meshca_authority_not_after_timestamp_seconds"), target("meshca_intermediate_not_after_timestamp_seconds")
+    ),
+)
 CERTIFICATES = (
     (
         graph(
@@ -44,7 +50,6 @@ CERTIFICATES = (
             size=(12, 8),
             unit="suffix:days",
             empty=NO_MESHCA,
-            defaults={"min": 0},
             overrides=[limit(".* is replaced$", "orange")],
         ),
         graph(
@@ -59,7 +64,6 @@ CERTIFICATES = (
             size=(12, 8),
             unit="suffix:days",
             empty="No target has an intermediate",
-            defaults={"min": 0},
             overrides=[limit(".* is renewed$", "orange")],
         ),
     ),
@@ -80,26 +84,8 @@ CERTIFICATES = (
             },
             size=(24, 7),
             queries=[
-                instant(
-                    max_by(
-                        "name, certificate, state",
-                        named(
-                            mesh("meshca_authority_not_after_timestamp_seconds"),
-                            target("meshca_intermediate_not_after_timestamp_seconds"),
-                        ),
-                    )
-                    + " - time()"
-                ),
-                instant(
-                    "1000 * "
-                    + max_by(
-                        "name, certificate, state",
-                        named(
-                            mesh("meshca_authority_not_after_timestamp_seconds"),
-                            target("meshca_intermediate_not_after_timestamp_seconds"),
-                        ),
-                    )
-                ),
+                instant(f"{EVERY_END} - time()"),
+                instant(f"1000 * {EVERY_END}"),
                 instant(max_by("name, certificate", named(ROOT_DUE, INTERMEDIATE_DUE)) + " - time()"),
                 instant(
                     max_by(

@@ -67,13 +67,17 @@ class Panel:
         } | self.extra
 
     def _defaults(self) -> Json:
-        colours = [{"value": value, "color": colour} for value, colour in self.steps]
         return {
             "unit": self.unit,
             "noValue": self.empty,
-            "thresholds": {"mode": "absolute", "steps": colours},
+            "thresholds": thresholds(self.steps),
             "mappings": mappings(self.meanings),
         } | self.defaults
+
+
+def thresholds(steps: Steps) -> Json:
+    """Return thresholds by the values themselves, not by percentages."""
+    return {"mode": "absolute", "steps": [{"value": value, "color": colour} for value, colour in steps]}
 
 
 def mappings(meanings: Meanings) -> list[Json]:
@@ -144,19 +148,11 @@ def table(number: int, title: str, says: str, columns: Mapping[str, str], **sett
     )
 
 
-def column(
-    head: str,
-    *,
-    unit: str = "",
-    steps: Steps = (),
-    meanings: Meanings | None = None,
-    width: int = 0,
-) -> Json:
+def column(head: str, *, unit: str = "", steps: Steps = (), meanings: Meanings | None = None, width: int = 0) -> Json:
     """Let one column of a table be different."""
     properties: list[Json] = [{"id": "unit", "value": unit}] if unit else []
     if steps:
-        colours = [{"value": value, "color": colour} for value, colour in steps]
-        properties.append({"id": "thresholds", "value": {"mode": "absolute", "steps": colours}})
+        properties.append({"id": "thresholds", "value": thresholds(steps)})
     if meanings:
         properties.append({"id": "mappings", "value": mappings(meanings)})
     if steps or meanings:
@@ -167,8 +163,9 @@ def column(
 
 
 def graph(number: int, title: str, says: str, queries: Sequence[Json], **settings: Any) -> Panel:
-    """Lines over time, or stacked bars. Thresholds are drawn as dashed lines."""
+    """Lines over time, or (`bars`) stacked bars; from 0 on, unless `signed`. Thresholds are drawn as dashed lines."""
     bars = settings.pop("bars", False)
+    floor = {} if settings.pop("signed", False) else {"min": 0}
     has_limit = len(settings.get("steps", PLAIN)) > 1
     custom = {
         "drawStyle": "bars" if bars else "line",
@@ -179,7 +176,7 @@ def graph(number: int, title: str, says: str, queries: Sequence[Json], **setting
         "stacking": {"group": "A", "mode": "normal" if bars else "none"},
         "thresholdsStyle": {"mode": "dashed" if has_limit else "off"},
     }
-    defaults = {"color": {"mode": "palette-classic"}, "custom": custom} | settings.pop("defaults", {})
+    defaults = {"color": {"mode": "palette-classic"}, "custom": custom} | floor
     options = {
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
         "tooltip": {"mode": "multi", "sort": "desc"},

@@ -1,7 +1,16 @@
 """Istio's own gauges beside ours."""
 
 from docs.dashboard.grafana import Steps, band, column, graph, instant, query, table
-from docs.dashboard.queries import ENDS, INTERMEDIATE_ENDS, ISTIO_TARGETS, NEWEST_TRUSTED, here, max_by, with_label
+from docs.dashboard.queries import (
+    ENDS,
+    INTERMEDIATE_ENDS,
+    ISTIO_TARGETS,
+    NEWEST_TRUSTED,
+    here,
+    max_by,
+    rate,
+    with_label,
+)
 
 HERE = with_label("namespace", "$1", "target_namespace", ISTIO_TARGETS)
 
@@ -25,8 +34,7 @@ def off(difference: str) -> str:
 
 def per_minute(counter: str) -> str:
     """Count what the chosen targets' istiods did in a minute, by namespace."""
-    rate = f"rate({here(counter)}[$__rate_interval])"
-    return f"60 * sum by (namespace) ({of_istiods(rate)})"
+    return f"60 * sum by (namespace) ({of_istiods(rate(counter))})"
 
 
 ISTIOD_ROOT = here("citadel_server_root_cert_expiry_timestamp")
@@ -103,7 +111,6 @@ ISTIO = (
             size=(12, 7),
             unit="short",
             empty=NO_ISTIOD,
-            defaults={"min": 0},
         ),
         graph(
             44,
@@ -115,7 +122,6 @@ ISTIO = (
             unit="short",
             empty="No request was refused",
             bars=True,
-            defaults={"min": 0},
         ),
     ),
 )

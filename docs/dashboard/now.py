@@ -79,10 +79,7 @@ NOW = (
             "Targets not served",
             "How many targets have no Secret of ours: it is not there, or it is somebody else's (ForeignSecret). Bad: "
             "any for more than a minute.",
-            number_of(
-                max_by("name, target", FOREIGN_OR_ABSENT),
-                target("meshca_target_state"),
-            ),
+            number_of(max_by("name, target", FOREIGN_OR_ABSENT), target("meshca_target_state")),
         ),
         problems(
             6,

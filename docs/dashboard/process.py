@@ -1,7 +1,9 @@
 """The operator's own health."""
 
-from docs.dashboard.grafana import band, column, graph, instant, query, table
-from docs.dashboard.queries import here, max_by
+from typing import Any
+
+from docs.dashboard.grafana import Panel, band, column, graph, instant, query, table
+from docs.dashboard.queries import here, max_by, rate
 from meshca.runtime import LAG_SECONDS, WATCH_SILENCE_SECONDS
 
 NO_OPERATOR = "No operator is scraped"
@@ -12,9 +14,10 @@ def of_operator(promql: str) -> str:
     return max_by("pod", f"{promql} and on (job, instance) {here('meshca_build_info')}")
 
 
-def rate(counter: str, *matchers: str) -> str:
-    """Count per second, over the last moments."""
-    return f"rate({here(counter, *matchers)}[$__rate_interval])"
+def for_each_pod(number: int, title: str, says: str, promql: str, **settings: Any) -> Panel:
+    """A line for each pod, over a third of the width."""
+    queries = [query(promql, "{{pod}}")]
+    return graph(number, title, says, queries, size=(8, 6), empty=NO_OPERATOR, **settings)
 
 
 REFUSED = rate("meshca_api_requests_total", 'status!~"[123]..|404|409"')
@@ -56,16 +59,10 @@ OPERATOR = (
             53,
             "Requests to the API server",
             "By verb and resource. In peace there is the lease's alone, every few seconds. Bad: much more, for long.",
-            [
-                query(
-                    f"sum by (verb, resource) ({rate('meshca_api_requests_total')}) > 0",
-                    "{{verb}} {{resource}}",
-                )
-            ],
+            [query(f"sum by (verb, resource) ({rate('meshca_api_requests_total')}) > 0", "{{verb}} {{resource}}")],
             size=(12, 7),
             unit="reqps",
             empty="No request was made",
-            defaults={"min": 0},
         ),
         graph(
             54,
@@ -73,88 +70,65 @@ OPERATOR = (
             "Refused requests by status (0: no answer came), without 404 and 409, which the operator reckons with; and "
             "passes that ended with an error. Bad: 403, a right is missing; anything else that goes on.",
             [
-                query(
-                    f"sum by (status, verb, resource) ({REFUSED}) > 0",
-                    "{{status}} {{verb}} {{resource}}",
-                ),
-                query(
-                    f"sum by (result) ({FAILED}) > 0",
-                    "pass: {{result}}",
-                ),
+                query(f"sum by (status, verb, resource) ({REFUSED}) > 0", "{{status}} {{verb}} {{resource}}"),
+                query(f"sum by (result) ({FAILED}) > 0", "pass: {{result}}"),
             ],
             size=(12, 7),
             unit="cps",
             empty="No errors",
             bars=True,
-            defaults={"min": 0},
         ),
     ),
     (
-        graph(
+        for_each_pod(
             55,
             "Event loop lag",
             "How late the event loop was at worst in the last 30 s. Bad: over 5 s, where /healthz fails; the pod has "
             "too little CPU.",
-            [query(max_by("pod", here("meshca_loop_lag_seconds")), "{{pod}}")],
-            size=(8, 6),
+            max_by("pod", here("meshca_loop_lag_seconds")),
             unit="s",
-            empty=NO_OPERATOR,
             steps=((None, "text"), (LAG_SECONDS, "red")),
-            defaults={"min": 0},
         ),
-        graph(
+        for_each_pod(
             56,
             "Watch silence",
             "Since when the API server has sent nothing to the quietest watch; it sends a bookmark about every minute. "
             "Bad: over 200 s, where /healthz fails; the operator may not know what happens.",
-            [query(max_by("pod", here("meshca_watch_silence_seconds")), "{{pod}}")],
-            size=(8, 6),
+            max_by("pod", here("meshca_watch_silence_seconds")),
             unit="s",
-            empty=NO_OPERATOR,
             steps=((None, "text"), (WATCH_SILENCE_SECONDS, "red")),
-            defaults={"min": 0},
         ),
-        graph(
+        for_each_pod(
             57,
             "Clock skew",
             "How far a pod's clock is ahead of the API server's, by which all waits are measured. Bad: more than a few "
             "seconds; to that node new certificates may seem not yet valid.",
-            [query(max_by("pod", here("meshca_clock_skew_seconds")), "{{pod}}")],
-            size=(8, 6),
+            max_by("pod", here("meshca_clock_skew_seconds")),
             unit="s",
-            empty=NO_OPERATOR,
+            signed=True,
         ),
     ),
     (
-        graph(
+        for_each_pod(
             58,
             "MeshCAs that wait for a pass",
             "How long the operator's queue is. Bad: never empty.",
-            [query(max_by("pod", here("meshca_queue_depth")), "{{pod}}")],
-            size=(8, 6),
+            max_by("pod", here("meshca_queue_depth")),
             unit="short",
-            empty=NO_OPERATOR,
-            defaults={"min": 0},
         ),
-        graph(
+        for_each_pod(
             59,
             "Memory",
             "Resident memory. Bad: it grows for days, or nears the limit of the pod.",
-            [query(of_operator(here("process_resident_memory_bytes")), "{{pod}}")],
-            size=(8, 6),
+            of_operator(here("process_resident_memory_bytes")),
             unit="bytes",
-            empty=NO_OPERATOR,
-            defaults={"min": 0},
         ),
-        graph(
+        for_each_pod(
             60,
             "CPU",
             "Cores in use. Bad: a tenth of a core or more, when nothing rotates.",
-            [query(of_operator(rate("process_cpu_seconds_total")), "{{pod}}")],
-            size=(8, 6),
+            of_operator(rate("process_cpu_seconds_total")),
             unit="short",
-            empty=NO_OPERATOR,
-            defaults={"min": 0},
         ),
     ),
 )

@@ -1,7 +1,7 @@
 """PromQL for what several panels ask. Pods are folded away, so that a change of leader changes no line."""
 
 from docs.dashboard.grafana import Meanings, Steps
-from meshca.names import Phase, RootState
+from meshca.names import RETIRING, Phase, RootState
 
 CLUSTER = 'cluster="$cluster"'
 DAY = 86400
@@ -22,6 +22,11 @@ def mesh(metric: str, *matchers: str) -> str:
 def target(metric: str, *matchers: str) -> str:
     """Select the chosen targets' series."""
     return mesh(metric, 'target=~"$target"', *matchers)
+
+
+def rate(counter: str, *matchers: str) -> str:
+    """Count per second, over the last moments."""
+    return f"rate({here(counter, *matchers)}[$__rate_interval])"
 
 
 def max_by(labels: str, promql: str) -> str:
@@ -47,7 +52,7 @@ INTERMEDIATE_DUE = max_by("name, target", target("meshca_intermediate_renewal_ti
 ISTIO_TARGETS = max_by("name, target, target_namespace", target("meshca_target_info", 'secret="cacerts"'))
 # The first root of a bundle, which is the one that istiod's gauge tells of, is the newest.
 TRUSTED_ENDS = max_by("name, target, revision", target("meshca_bundle_not_after_timestamp_seconds"))
-NEWEST_ROOTS = mesh("meshca_authority_not_after_timestamp_seconds", 'state!="retiring"')
+NEWEST_ROOTS = mesh("meshca_authority_not_after_timestamp_seconds", f'state!="{RETIRING}"')
 NEWEST_TRUSTED = f"({TRUSTED_ENDS} and on (name, revision) {NEWEST_ROOTS})"
 
 PHASE_COLOURS: Meanings = {
@@ -64,7 +69,7 @@ STATE_COLOURS = {
     RootState.PREPARED.value: "blue",
     RootState.ACTIVE.value: "purple",
     RootState.SOLE.value: "green",
-    "retiring": "yellow",
+    RETIRING: "yellow",
 }
 NUMBERED_STATES: Meanings = {index: (state, colour) for index, (state, colour) in enumerate(STATE_COLOURS.items())}
 

@@ -90,7 +90,6 @@ ROTATIONS = (
             unit="percentunit",
             empty="No rotation in this time",
             steps=((None, "text"), (1.1, "red")),
-            defaults={"min": 0},
         ),
         graph(
             26,
@@ -101,25 +100,17 @@ ROTATIONS = (
             unit="short",
             empty="No step was taken in this time",
             bars=True,
-            defaults={"min": 0},
         ),
         graph(
             27,
             "Repairs per hour",
             "How often a target's Secret was edited or deleted by somebody, and put back. Bad: anything that goes on; "
             "somebody else writes it too. Find out who: managedFields of the Secret, the API server's audit log.",
-            [
-                query(
-                    REPAIRS,
-                    "{{name}} {{target}}",
-                    every="1h",
-                )
-            ],
+            [query(REPAIRS, "{{name}} {{target}}", every="1h")],
             size=(6, 7),
             unit="short",
             empty=NO_MESHCA,
             bars=True,
-            defaults={"min": 0},
         ),
     ),
 )

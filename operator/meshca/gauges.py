@@ -7,6 +7,7 @@ cert-manager and istiod have them: an alert subtracts `time()`, and nothing need
 to be written for time to pass.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,10 +34,15 @@ class Findings(NamedTuple):
 
 @dataclass(slots=True)
 class Report:
-    """The last that is known of one MeshCA: what was found, if anything could be, and what was said of it."""
+    """What is known of one MeshCA: what was found last, if anything could be, and what was said of it.
+
+    Attributes:
+        repairs: how often a target's Secret was put back, by the target's name.
+    """
 
     findings: Findings | None = None
     status: Json = field(default_factory=dict)
+    repairs: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,6 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self._process = process
         self._reports: dict[str, Report] = {}
-        self._repairs: dict[str, dict[str, int]] = {}
         self._requests, self._steps, self._passes = (self._counter(family) for family in (REQUESTS, STEPS, PASSES))
         for reason in STEP_REASONS:
             self._steps.labels(reason.value)  # increase() sees a first one only if there was a zero before it
@@ -104,8 +103,7 @@ class Metrics(Collector):
         """Count a step that was taken."""
         self._steps.labels(step.reason.value).inc()
         if step.reason is Reason.SECRET_REPAIRED and isinstance(step.action, WriteCacerts):
-            repairs = self._repairs.setdefault(resource.owner.name, {})
-            repairs[step.action.target] = repairs.get(step.action.target, 0) + 1
+            self._report(resource).repairs[step.action.target] += 1
 
     def count_pass(self, result: str) -> None:
         """Count a pass over a MeshCA."""
@@ -125,7 +123,6 @@ class Metrics(Collector):
     def forget(self, name: str) -> None:
         """Drop a MeshCA that is gone."""
         self._reports.pop(name, None)
-        self._repairs.pop(name, None)
 
     def collect(self) -> Iterator[Metric]:
         """Compute every gauge."""
@@ -144,9 +141,8 @@ class Metrics(Collector):
     def _repair_counts(self) -> CounterMetricFamily:
         family = CounterMetricFamily(REPAIRS.name, REPAIRS.text, labels=REPAIRS.labels)
         for name, report in self._reports.items():
-            counts = self._repairs.get(name, {})
             for target in report.findings.situation.spec.targets if report.findings else ():
-                family.add_metric((name, target.name), counts.get(target.name, 0))
+                family.add_metric((name, target.name), report.repairs[target.name])
         return family
 
     def _process_gauges(self) -> Iterator[Metric]:

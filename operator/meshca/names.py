@@ -39,6 +39,8 @@ ANNOTATION_BUNDLE_SINCE = f"{GROUP}/bundle-since"
 ANNOTATION_SIGNER_SINCE = f"{GROUP}/signer-since"
 """On `cacerts`: when its signing root last changed, RFC 3339. Absent: at our last write."""
 
+CACERTS = "cacerts"
+"""The Secret that istiod reads unless it is told otherwise."""
 CA_CERT = "ca-cert.pem"
 CA_KEY = "ca-key.pem"
 CERT_CHAIN = "cert-chain.pem"
@@ -70,6 +72,10 @@ class RootState(StrEnum):
     """It signs and is the only root; the ones before it leave the bundle, then their keys are destroyed."""
 
 
+RETIRING = "retiring"
+"""What every root before the newest is called. No label says so: that there is a newer one does."""
+
+
 class Phase(StrEnum):
     """The phase a MeshCA shows, in the order a rotation runs through them."""
 
@@ -93,7 +99,7 @@ class Condition(StrEnum):
 class Reason(StrEnum):
     """Why: one constant for the condition, the Event, the log line and the metric label."""
 
-    # Steps
+    # Steps: STEP_REASONS goes from the first to the last of them
     ROOT_ISSUED = "RootIssued"
     ROOT_IMPORTED = "RootImported"
     ROTATION_STARTED = "RotationStarted"

@@ -22,8 +22,8 @@ from meshca.store import Store
 
 Json = dict[str, Any]
 Given = KeyPair | PKIError | None
-Grant = Callable[[str], str]
-"""Says how a right that is missing in a namespace is given."""
+Grant = Callable[[str, str], str]
+"""Says how a right that is missing is given, by namespace and name of a target's Secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
 async def with_reloads(store: Store, spec: MeshCASpec, snapshot: Snapshot, *, grant: Grant) -> Snapshot:
     """Ask of every target whether its istiod will load a changed set of roots."""
     asked = [target for target in spec.targets if target.root_reload is RootReload.DETECT]
-    found = await asyncio.gather(*(_reload(store, grant, target.namespace) for target in asked))
+    found = await asyncio.gather(*(_reload(store, grant, target) for target in asked))
     reloads = {target.name: reload for target, reload in zip(asked, found, strict=True)}
     return replace(snapshot, observed=replace(snapshot.observed, reloads=reloads))
 
@@ -158,7 +158,9 @@ async def _target(store: Store, grant: Grant, target: TargetSpec) -> Json | Bloc
     except StoreError as error:
         if error.reason is not Reason.FORBIDDEN:
             raise
-        return Blocked(Reason.FORBIDDEN, f"Secret {name} may not be read; {grant(target.namespace)}")
+        return Blocked(
+            Reason.FORBIDDEN, f"Secret {name} may not be read; {grant(target.namespace, target.secret_name)}"
+        )
 
 
 async def _source(store: Store, namespace: str, spec: MeshCASpec) -> Json | None:
@@ -192,11 +194,11 @@ async def _config_map(store: Store, namespace: str, spec: MeshCASpec) -> Json | 
     return None if spec.config_map is None else await store.get_config_map(namespace, spec.config_map)
 
 
-async def _reload(store: Store, grant: Grant, target_namespace: str) -> Reload:
+async def _reload(store: Store, grant: Grant, target: TargetSpec) -> Reload:
     try:
-        return istiod.judge(target_namespace, await store.list_deployments(target_namespace, istiod.SELECTOR))
+        return istiod.judge(target.namespace, await store.list_deployments(target.namespace, istiod.SELECTOR))
     except StoreError as error:
         if error.reason is not Reason.FORBIDDEN:
             raise
-        message = f"the Deployments of namespace {target_namespace} may not be read"
-        return Reload(Reason.ISTIOD_NOT_FOUND, f"{message}; {grant(target_namespace)}")
+        message = f"the Deployments of namespace {target.namespace} may not be read"
+        return Reload(Reason.ISTIOD_NOT_FOUND, f"{message}; {grant(target.namespace, target.secret_name)}")

@@ -16,7 +16,15 @@ from meshca.core.model import Blocked, Observed, Plan, Published, Step, WriteCac
 from meshca.core.rotation import needs_reloads, plan
 from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec
-from meshca.core.status import Trouble, build_status, invalid_status, next_wake, reported_targets, troubled_status
+from meshca.core.status import (
+    Trouble,
+    build_status,
+    invalid_status,
+    is_reported_elsewhere,
+    next_wake,
+    reported_targets,
+    troubled_status,
+)
 from meshca.errors import ConflictError, MeshCAError, SpecError, StoreError
 from meshca.names import Reason
 from meshca.observe import Grant, Snapshot, observe, with_reloads
@@ -32,6 +40,8 @@ MOST_STEPS = 256
 """In one pass: more than any spec needs (targets are limited), less than an endless loop."""
 RECHECK = timedelta(seconds=15)
 """How soon to look again at what a person must mend: not everything they do raises an event here."""
+RECHECK_RIVAL = timedelta(minutes=5)
+"""How soon to see whether the other operator that serves a MeshCA is still there."""
 MARGIN = timedelta(milliseconds=50)
 """Wake a little after a date rather than a little before."""
 
@@ -187,6 +197,9 @@ class Reconciler:
         trouble = Trouble(error.reason, error.message) if error and not isinstance(error, ConflictError) else None
         status = build_status(situation, outcome.plan, outcome.done, resource.status, resource.generation, trouble)
         self._on_report(resource, situation, outcome.plan)
+        if is_reported_elsewhere(situation.observed, resource.status, resource.generation, now):
+            _log_rival(resource, outcome.plan)
+            return RECHECK_RIVAL.total_seconds()
         await self._write(resource, status, now, outcome.done)
         if error is not None:
             raise error
@@ -198,6 +211,11 @@ class Reconciler:
         self._on_status(resource, status)
         await self._reporter.report(resource, status, done, now)
         self._registry.note_status(resource, status)
+
+
+def _log_rival(resource: Resource, decided: Plan) -> None:
+    for hold in decided.holds:
+        logger.warning("%s", hold.message, extra={"meshca": resource.owner.name, "reason": hold.reason.value})
 
 
 def _delay(decided: Plan, now: datetime) -> float | None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from http import HTTPStatus
 from typing import Any
 
 import kopf
@@ -63,7 +64,7 @@ class Operator:
         self._pulse = Pulse()
         self._registry = Registry()
         self._reported: dict[str, tuple[int, Any]] = {}
-        self._has_crd = False
+        self._crd_trouble: str | None = f"the CRD {PLURAL}.{GROUP} has not been looked for yet"
         self._election = Election(connection.api, settings.namespace, LEASE_NAME, settings.identity, now=local_now)
         self._watch = SecretWatch(connection, settings.namespace, self._on_secret)
         self._store = Store(connection.api, self._on_written)
@@ -98,7 +99,7 @@ class Operator:
                 at_most("nothing was heard from the watches for", self._watch_silence, WATCH_SILENCE_SECONDS),
             ],
             ready=[
-                lambda: None if self._has_crd else f"the CRD {PLURAL}.{GROUP} is not installed",
+                lambda: self._crd_trouble,
                 lambda: self._election.trouble,
             ],
         )
@@ -175,15 +176,16 @@ class Operator:
 
     async def _wait_for_crd(self) -> None:
         """Return when MeshCAs can be listed: kopf never finds a CRD that is younger than itself."""
-        told = None
-        while not self._has_crd:
+        while self._crd_trouble is not None:
             try:
                 await call(self._connection.api, "GET", f"/apis/{GROUP}/{VERSION}/{PLURAL}", params={"limit": "1"})
-                self._has_crd = True
+                self._crd_trouble = None
             except StoreError as error:
-                if error.message != told:
-                    logger.warning("waiting for the CRD %s.%s: %s", PLURAL, GROUP, error.message)
-                told = error.message
+                missing = error.status == HTTPStatus.NOT_FOUND
+                trouble = f"the CRD {PLURAL}.{GROUP} is not installed" if missing else error.message
+                if trouble != self._crd_trouble:
+                    logger.warning("waiting: %s", trouble)
+                self._crd_trouble = trouble
                 await asyncio.sleep(CRD_RETRY_SECONDS)
 
     # --- What happens ---------------------------------------------------------
@@ -256,7 +258,7 @@ class Operator:
 
     def _process(self) -> Process:
         return Process(
-            is_leader=lambda: self._election.is_leader,
+            is_leader=lambda: self._election.is_leader and self._crd_trouble is None,
             queue_depth=lambda: self._queue.depth,
             loop_lag=lambda: self._queue.loop_lag,
             watch_silence=self._watch_silence,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from meshca.names import DEFAULT_NAMESPACE
+from meshca.names import CACERTS, DEFAULT_NAMESPACE
 
 LogFormat = Literal["text", "json"]
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
@@ -51,13 +51,16 @@ class Settings:
             target_role=environ.get("TARGET_CLUSTER_ROLE") or cls.target_role,
         )
 
-    def grant(self, target_namespace: str) -> str:
-        """Say how to let this operator work in a target's namespace."""
-        return (
+    def grant(self, target_namespace: str, secret_name: str = CACERTS) -> str:
+        """Say how to let this operator work in a target's namespace, on a Secret of this name."""
+        advice = (
             f"create the namespace if it does not exist, and allow it: kubectl create rolebinding {self.target_role}"
             f" --clusterrole={self.target_role} --serviceaccount={self.namespace}:{self.service_account}"
-            f" --namespace={target_namespace}"
+            f" --namespace={target_namespace} (targetNamespaces in the Helm chart)"
         )
+        if secret_name == CACERTS:
+            return advice
+        return f"{advice}; ClusterRole {self.target_role} must name {secret_name} (targetSecretNames in the Helm chart)"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

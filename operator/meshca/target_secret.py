@@ -121,8 +121,11 @@ def read_target(
         return Blocked(Reason.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; {_ADOPT}")
     home = (secret["metadata"].get("annotations") or {}).get(ANNOTATION_HOME, owner.namespace)
     if home != owner.namespace:
-        message = f"{where} is written by the operator in namespace {home}, which has its roots; {_ADOPT}"
-        return Blocked(Reason.TARGET_CLAIMED, message)
+        message = (
+            f"{where} is written by the operator in namespace {home}, where its roots are; it is left alone:"
+            f" run the operator in {home} again, or stop this one"
+        )
+        return Blocked(Reason.TARGET_CLAIMED, message, home=home)
     signer = _signer(content, roots)
     stranger = _why_foreign(owner, secret, content, signer)
     if stranger is not None:

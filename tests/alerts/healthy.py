@@ -20,6 +20,8 @@ from meshca.gauges import GAUGES, Findings, Report
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """promtool's clock begins here."""
 Scrape = dict[str, float]
+WATCHED = {"verb": "watch", "resource": "meshcas", "status": "200"}
+"""Labels of what counts the watches of MeshCAs: who leads and works has opened one."""
 
 
 @dataclass
@@ -116,6 +118,8 @@ def as_pods(scrapes: list[Scrape], handed_over: int, gap: int) -> dict[str, str]
             shown = range(len(scrapes)) if name.startswith("citadel_") else range(first, last)
             found[key] = _values([scrape.get(name) if n in shown else None for n, scrape in enumerate(scrapes)])
         found[series("meshca_leader", pod=pod)] = _values([float(first <= n < last) for n in range(len(scrapes))])
+        watches = series("meshca_api_requests_total", pod=pod, **WATCHED)
+        found[watches] = _values([1.0 if first <= n < last else None for n in range(len(scrapes))])
         found[series("meshca_build_info", pod=pod)] = _values([1.0] * len(scrapes))
     return found
 

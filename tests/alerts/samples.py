@@ -6,7 +6,7 @@ to be replaced after eight, an intermediate of 90 days that is to be renewed aft
 
 from collections.abc import Mapping
 
-from tests.alerts.healthy import series
+from tests.alerts.healthy import WATCHED, series
 
 DAY, HOUR = 86400, 3600
 Changes = Mapping[str, str | None]
@@ -69,6 +69,7 @@ ABSENT = istio("meshca_target_state", state="Absent")
 FOREIGN = istio("meshca_target_state", state="ForeignSecret")
 REPAIRS = istio("meshca_repairs_total")
 LEADS, STANDS_BY = of("meshca_leader"), of("meshca_leader", "meshca-b")
+WATCHES = of("meshca_api_requests_total", **WATCHED)
 OK = of("meshca_reconcile_total", result="ok")
 FAILS = of("meshca_reconcile_total", result="APIError")
 PATCHES = {"verb": "patch", "resource": "secrets"}
@@ -79,6 +80,7 @@ CSRS, ISSUED = istiod("citadel_server_csr_count"), istiod("citadel_server_succes
 HEALTHY: dict[str, str] = {
     LEADS: always(1),
     STANDS_BY: always(0),
+    WATCHES: always(1),
     of("meshca_build_info", version="0.1.0"): always(1),
     of("meshca_build_info", "meshca-b", version="0.1.0"): always(1),
     of("meshca_queue_depth"): always(0),

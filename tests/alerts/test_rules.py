@@ -12,7 +12,7 @@ from tests.alerts.cases.case import Case
 from tests.alerts.cases.istio import failing
 from tests.alerts.healthy import as_pods, meshca, scraped
 from tests.alerts.promtool import RULES, alerts, fires, play, scenario, stays_silent
-from tests.alerts.samples import CHAIN, DAY, ENDS, HEALTHY, RENEWAL, always, mesh, of, until
+from tests.alerts.samples import CHAIN, DAY, ENDS, HEALTHY, LEADS, RENEWAL, WATCHES, always, mesh, until
 from tests.support.prometheus import ran
 
 SEVERITIES = {"critical", "warning", "info"}
@@ -61,7 +61,7 @@ def test_an_alert_says_what_people_need(rule: dict[str, Any]) -> None:
 
 
 def test_an_operator_that_has_been_away_for_three_days(tmp_path: Path) -> None:
-    gone = {of("meshca_leader"): "1 stale"}
+    gone = {LEADS: "1 stale", WATCHES: "1 stale"}
     text = "No MeshCA operator has worked for three days"
     fired = scenario(gone, interval="30m")
     fired["alert_rule_test"] = [

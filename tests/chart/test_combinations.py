@@ -75,6 +75,7 @@ COMBINATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             ],
             f"{CONTAINER}.resources": {"requests": {"cpu": "50m", "memory": 134217728}},
             "Pod meshca-check spec.tolerations.0.key": "infra",
+            "Pod meshca-check spec.containers.0.resources": {"requests": {"cpu": "50m", "memory": 134217728}},
         },
     ),
     "an affinity in place of ours": (
@@ -152,6 +153,23 @@ COMBINATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 "app.kubernetes.io/instance": "meshca",
             },
             "PodDisruptionBudget meshca spec.maxUnavailable": "50%",
+        },
+    ),
+    "where egress is denied": (
+        {"networkPolicy": {"apiServerPorts": [443, 6443]}},
+        {
+            "NetworkPolicy meshca spec.policyTypes": ["Ingress", "Egress"],
+            "NetworkPolicy meshca spec.egress": [
+                {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]}
+            ],
+            "NetworkPolicy meshca-check spec.podSelector.matchLabels": {
+                "app.kubernetes.io/name": "meshca-check",
+                "app.kubernetes.io/instance": "meshca",
+            },
+            "NetworkPolicy meshca-check spec.egress.0.to.0.podSelector.matchLabels": {
+                "app.kubernetes.io/name": "meshca",
+                "app.kubernetes.io/instance": "meshca",
+            },
         },
     ),
     "a ServiceMonitor, rules and a dashboard": (
@@ -269,10 +287,20 @@ def test_it_is_what_was_asked_for_and_the_api_server_takes_it(
 
 def test_a_release_of_another_name_has_it_in_every_name(helm: Helm) -> None:
     rendered = helm.run("template", "prod", str(CHART), "--namespace", NAMESPACE)
-    names = {it["metadata"]["name"] for it in yaml.safe_load_all(rendered.stdout)} - {"meshcas.meshca.io"}
-    assert {name.removeprefix("prod-meshca") for name in names} == {
-        *("", "-check", "-events", "-metrics", "-target", "-view", "-warnings")
+    names = {it["metadata"]["name"] for it in yaml.safe_load_all(rendered.stdout)} - {
+        "meshcas.meshca.io",
+        "meshca-view",
     }
+    assert {name.removeprefix("prod-meshca") for name in names} == {
+        *("", "-check", "-events", "-metrics", "-target", "-warnings")
+    }
+
+
+def test_the_api_explains_itself_with_the_names_of_the_release(helm: Helm) -> None:
+    rendered = helm.run("template", "prod", str(CHART), "--namespace", "mesh-ops", "--show-only=templates/crd.yaml")
+    assert "--clusterrole=prod-meshca-target" in rendered.stdout
+    assert "--serviceaccount=mesh-ops:prod-meshca\n" in rendered.stdout
+    assert NAMESPACE not in rendered.stdout
 
 
 def _at(objects: list[Json], path: str) -> Any:

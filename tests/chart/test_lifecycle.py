@@ -172,11 +172,13 @@ def test_a_meshca_that_is_refused_takes_no_other_with_it(cluster: Helm, node: No
     assert node.operator
 
 
-def test_a_second_release_stops_at_the_crd(cluster: Helm) -> None:
+def test_a_second_release_stops_before_it_makes_anything(cluster: Helm) -> None:
     notes = cluster.on_release("install")
     assert f"helm test meshca --namespace {NAMESPACE}" in notes
     second = cluster.run("install", "other", str(CHART), "--namespace", NAMESPACE)
     assert f'CustomResourceDefinition "{CRD}"' in second.stderr
+    without_crd = ("install", "other", str(CHART), "--namespace", TARGET, "--set", "crds.install=false")
+    assert 'ClusterRole "meshca-view"' in cluster.run(*without_crd).stderr
     assert cluster.kubectl("get", "deployments", "-A", "-o", "name").stdout == "deployment.apps/meshca\n"
 
 

@@ -66,6 +66,25 @@ def test_nothing_that_selects_the_operator_selects_the_check(helm: Helm) -> None
     assert all(it.items() <= operator.items() and not it.items() <= check.items() for it in selectors)
 
 
+@pytest.mark.parametrize(
+    ("values", "operator"),
+    [
+        ({}, ("false", "none")),
+        ({"podLabels": {"sidecar.istio.io/inject": "true"}}, ("true", "none")),
+    ],
+    ids=["no values", "labels of the operator's pods win"],
+)
+def test_no_pod_joins_the_mesh_unless_it_is_told_to(helm: Helm, values: Json, operator: tuple[str, str]) -> None:
+    objects = {it["kind"]: it for it in helm.template(values=values) if it["kind"] in ("Pod", "Deployment")}
+    assert _mesh_labels(objects["Deployment"]["spec"]["template"]) == operator
+    assert _mesh_labels(objects["Pod"]) == ("false", "none")
+
+
+def _mesh_labels(pod: Json) -> tuple[str | None, str | None]:
+    labels = pod["metadata"]["labels"]
+    return labels.get("sidecar.istio.io/inject"), labels.get("istio.io/dataplane-mode")
+
+
 SELECTORS = {
     "Deployment": ("selector", "matchLabels"),
     "PodDisruptionBudget": ("selector", "matchLabels"),

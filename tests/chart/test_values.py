@@ -73,6 +73,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"networkPolicy": {"metricsFrom": [{}]}},
         "at '/networkPolicy/metricsFrom/0': minProp",
     ),
+    "a port by name": (
+        {"networkPolicy": {"apiServerPorts": ["https"]}},
+        "at '/networkPolicy/apiServerPorts/0': got string, want integer",
+    ),
     "a MeshCA without a name": ({"meshCAs": [{"spec": {}}]}, "at '/meshCAs/0': missing property 'name'"),
     "a MeshCA with its fields not in spec": (
         {"meshCAs": [{"name": "mesh", "root": {}}]},

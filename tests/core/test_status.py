@@ -10,7 +10,15 @@ from meshca.core.model import Absent, Blocked, Observed, Step, WriteCacerts
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.core.spec import MeshCASpec
-from meshca.core.status import Trouble, build_status, invalid_status, next_wake, reported_targets, warnings
+from meshca.core.status import (
+    Trouble,
+    build_status,
+    invalid_status,
+    is_reported_elsewhere,
+    next_wake,
+    reported_targets,
+    warnings,
+)
 from meshca.names import Reason
 from tests.core.situations import (
     ACTIVE,
@@ -178,3 +186,22 @@ def test_unwise_durations_are_told() -> None:
     short = spec(intermediate={"renewBefore": "1h"}, root={"renewBefore": "24h"})
     assert [each.split()[0] for each in warnings(short)] == ["spec.intermediate.renewBefore", "spec.root.renewBefore"]
     assert report(observed([A], published(A, 1)), short)["warnings"] == warnings(short)
+
+
+CLAIMED = Blocked(Reason.TARGET_CLAIMED, "another operator's", home="elsewhere")
+THEIRS = {"observedGeneration": 7, "roots": [{}], "nextActionTime": "2026-01-01T12:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "theirs"),
+    [
+        pytest.param(CLAIMED, THEIRS, True, id="another operator writes every target and has seen this spec"),
+        pytest.param(CLAIMED, THEIRS | {"observedGeneration": 6}, False, id="it has not seen this spec"),
+        pytest.param(CLAIMED, THEIRS | {"nextActionTime": "2026-01-01T11:50:00Z"}, False, id="it is late: it is gone"),
+        pytest.param(CLAIMED, {}, False, id="nobody has reported"),
+        pytest.param(Blocked(Reason.TARGET_CLAIMED, "a MeshCA's"), THEIRS, False, id="another MeshCA has the target"),
+        pytest.param(published(A, 1), THEIRS, False, id="the target is ours"),
+    ],
+)
+def test_a_status_is_left_to_another_operator_that_serves_the_meshca(state, status, theirs) -> None:
+    assert is_reported_elsewhere(observed([A], state), status, 7, NOW) is theirs

@@ -3,14 +3,13 @@
 import json
 import re
 from itertools import combinations
-from typing import Any
 
 import pytest
 
 from docs.dashboard.__main__ import FILE, PAGE, file, page
 from meshca.gauges import GAUGES
 from meshca.metrics import BUILD, COUNTERS, PROCESS
-from tests.dashboard.dashboard import DASHBOARD, PANELS, ROWS, Json, queries
+from tests.dashboard.dashboard import DASHBOARD, PANELS, ROWS, Json, Query, queries
 from tests.dashboard.istiod import PROCESS as EVERY_PROCESS
 from tests.dashboard.istiod import REFUSALS
 
@@ -29,6 +28,7 @@ ISTIOS = {refusal.partition("{")[0] for refusal in REFUSALS} | {
 }
 METRIC = re.compile(r"\b(?:meshca|citadel|istio|pilot|process)_\w+|\bALERTS\b")
 every_panel = pytest.mark.parametrize("panel", PANELS, ids=BY_TITLE)
+every_query = pytest.mark.parametrize("query", list(queries()), ids=lambda query: f"{query.panel}, {query.ref}")
 
 
 def test_the_file_and_its_page_are_up_to_date() -> None:
@@ -77,11 +77,8 @@ def test_a_panel_has_a_unit_and_words_for_nothing(panel: Json) -> None:
     assert defaults["thresholds"]["steps"][0]["value"] is None
 
 
-@every_panel
+@pytest.mark.parametrize("panel", [each for each in PANELS if each["type"] == "table"], ids=lambda each: each["title"])
 def test_a_table_shows_every_field_that_its_queries_bring_or_hides_it(panel: Json) -> None:
-    if panel["type"] != "table":
-        assert "transformations" not in panel
-        return
     organize = next(each["options"] for each in panel["transformations"] if each["id"] == "organize")
     several = len(panel["targets"]) > 1
     brought = {f"Value #{each['refId']}" if several else "Value" for each in panel["targets"]} | {"Time"}
@@ -99,15 +96,15 @@ def labels_of(promql: str) -> set[str]:
     return set(found[1].split(", "))
 
 
-@pytest.mark.parametrize("query", list(queries()), ids=lambda query: f"{query.panel}, {query.ref}")
-def test_a_query_asks_for_metrics_that_exist(query: Any) -> None:
+@every_query
+def test_a_query_asks_for_metrics_that_exist(query: Query) -> None:
     asked = set(METRIC.findall(query.promql))
     assert asked
     assert asked <= OURS | ISTIOS | set(EVERY_PROCESS) | {"ALERTS"}
 
 
-@pytest.mark.parametrize("query", list(queries()), ids=lambda query: f"{query.panel}, {query.ref}")
-def test_a_query_asks_for_one_cluster_only(query: Any) -> None:
+@every_query
+def test_a_query_asks_for_one_cluster_only(query: Query) -> None:
     asked = METRIC.findall(query.promql)
     assert query.promql.count('{cluster="$cluster"') + query.promql.count('{cluster=~"$cluster|"') == len(asked)
 

@@ -9,6 +9,7 @@ from tests.dashboard.dashboard import PANELS, Query, queries
 from tests.dashboard.scene import Answers, Found, Seen
 
 QUERIES = {f"{each.panel}, {each.ref}": each for each in queries()}
+every_query = pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 ONLY_PROBLEMS = {"What is wrong", "Refused requests per minute", "Errors"}
 """The panels that say "nothing" in words, on a mesh that fares well."""
 COUNTS_OF_PROBLEMS = ["Alerts", "Not ready", "Waits for a person", "Targets not served", "Overdue"]
@@ -25,14 +26,14 @@ def lanes(series: Found) -> dict[tuple[str, ...], list[float]]:
     return {tuple(labels.values()): [value for value, _ in groupby(values)] for labels, values in series}
 
 
-@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+@every_query
 def test_a_query_finds_something_on_a_mesh_that_fares_well_unless_it_is_about_problems(
     seen: Seen, query: Query
 ) -> None:
     assert bool(seen.well[query]) == (query.panel not in ONLY_PROBLEMS)
 
 
-@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+@every_query
 def test_a_query_finds_something_on_a_mesh_that_fares_ill(seen: Seen, query: Query) -> None:
     assert seen.ill[query]
 
@@ -92,13 +93,18 @@ def test_every_step_of_a_rotation_is_on_the_graph(seen: Seen) -> None:
     assert marked == {"RotationStarted", "SignerSwitched", "RotationCompleted"}
 
 
-@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+@every_query
 def test_what_is_not_chosen_is_not_shown(seen: Seen, query: Query) -> None:
     others = [row for row, _ in seen.chosen[query] if row.get("name", "well") != "well"]
     assert all(row.get("problem") == "Alert" for row in others)
 
 
-@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+@pytest.mark.parametrize("panel", ["MeshCAs", "Phase", "What each target trusts"])
+def test_what_is_chosen_is_shown(seen: Seen, panel: str) -> None:
+    assert {row["name"] for row, _ in found(seen.chosen, panel)} == {"well"}
+
+
+@every_query
 def test_another_clusters_are_not_shown(seen: Seen, query: Query) -> None:
     told = [(row.get("problem"), values) for row, values in seen.elsewhere[query]]
     # Alerts may have lost the label.

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -47,22 +47,20 @@ class Account:
 
     async def settle(self) -> None:
         """Wait until its roles are in force, but for those in the namespaces that it serves."""
-        await self.allowed("list", "meshcas", group="meshca.io")
-        await self.allowed("create", "leases", group="coordination.k8s.io", namespace=self.namespace)
-        await self.allowed("create", "events", group="events.k8s.io", namespace="default")
+        await self.until_it_may("list", "meshcas", group="meshca.io")
+        await self.until_it_may("create", "leases", group="coordination.k8s.io", namespace=self.namespace)
+        await self.until_it_may("create", "events", group="events.k8s.io", namespace="default")
 
     async def serve(self, namespace: str) -> None:
         """Let it write the `cacerts` of a namespace, as deploy/target-istio-system.yaml does, and wait likewise."""
         (binding,) = manifests("target-istio-system.yaml")
         await self.apply(binding | {"metadata": binding["metadata"] | {"namespace": namespace}})
-        await self.allowed("patch", "secrets", namespace=namespace, name="cacerts")
+        await self.until_it_may("patch", "secrets", namespace=namespace, name="cacerts")
 
     async def serve_no_more(self, namespace: str) -> None:
         """Take that right away again, and wait until that is so."""
         await self._cluster.delete(f"{RBAC}/namespaces/{namespace}/rolebindings/meshca-target")
-        async with asyncio.timeout(IN_FORCE_SECONDS):
-            while await self.may("patch", "secrets", namespace=namespace, name="cacerts"):  # noqa: ASYNC110  # nobody tells
-                await asyncio.sleep(0.05)
+        await self._until(False, "patch", "secrets", namespace=namespace, name="cacerts")
 
     async def apply(self, manifest: Json) -> None:
         """Apply a manifest of deploy/ with this namespace in the place of its own."""
@@ -71,10 +69,13 @@ class Account:
         place = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
         await self._cluster.apply(f"{PATHS[made['kind']]}{place}/{made['kind'].lower()}s/{metadata['name']}", made)
 
-    async def allowed(self, verb: str, resource: str, **where: str) -> None:
+    async def until_it_may(self, verb: str, resource: str, **where: str) -> None:
         """Wait until it may do something."""
+        await self._until(True, verb, resource, **where)
+
+    async def _until(self, allowed: bool, verb: str, resource: str, **where: str) -> None:
         async with asyncio.timeout(IN_FORCE_SECONDS):
-            while not await self.may(verb, resource, **where):  # noqa: ASYNC110  # nobody tells
+            while await self.may(verb, resource, **where) != allowed:  # noqa: ASYNC110  # nobody tells
                 await asyncio.sleep(0.05)
 
     async def may(self, verb: str, resource: str, **where: str) -> bool:
@@ -115,13 +116,32 @@ async def installed(cluster: Cluster) -> Account:
     assert code == 0, output
     account = Account(cluster, HOME)
     await account.settle()
-    await account.allowed("patch", "secrets", namespace="istio-system", name="cacerts")
+    await account.until_it_may("patch", "secrets", namespace="istio-system", name="cacerts")
     return account
 
 
 def manifests(name: str) -> list[Json]:
     """Return the objects of a file in deploy/."""
     return [each for each in yaml.safe_load_all((DEPLOY / name).read_text()) if each]
+
+
+def deployed_container() -> Json:
+    """Return the one container of the operator's pods, as deploy/ has it."""
+    (deployment,) = (each for each in manifests("deployment.yaml") if each["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+def rights(rules: Iterable[Json]) -> set[tuple[str, str, str]]:
+    """Return what the rules of roles allow: verb, resource with its group, name or nothing."""
+    return {
+        (verb, f"{group}/{resource}", name)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames") or [""]
+        for verb in rule["verbs"]
+    }
 
 
 def status(event: Mapping[str, Json]) -> int:

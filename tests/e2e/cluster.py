@@ -11,6 +11,8 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
+from demo.controlplane import EmbeddedControlPlane
+from tests.support.apiserver import APIServer
 from tests.support.kubectl import program as kubectl_program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -33,6 +35,11 @@ class Access:
     token: str
     ca_pem: bytes
     kubeconfig: Path
+
+    @classmethod
+    def of(cls, server: APIServer | EmbeddedControlPlane) -> Self:
+        """Return its administrator's."""
+        return cls(server.url, server.token, server.ca_pem, server.kubeconfig)
 
 
 class RefusedError(Exception):

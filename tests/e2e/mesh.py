@@ -238,7 +238,10 @@ class Mesh:
         places = {place for kind, place, name in {v.key for v in self.recorder.versions} if name == "cacerts"}
         mine = {place: self._versions(place) for place in places}
         roots = [each for each in self.recorder.versions if each.key[0] == SECRETS and self._is_root(each.obj)]
-        waits = Waits(_seconds(self._spec, "rotation", "propagationDelay", "5m"), _leaf_seconds(self._spec))
+        waits = Waits(
+            _duration(self._spec, "rotation", "propagationDelay", "5m"),
+            _duration(self._spec, "workload", "maxCertificateDuration", "24h"),
+        )
         return History(waits, {k: v for k, v in mine.items() if v}, roots, frozenset(self.recorder.edits))
 
     def _versions(self, namespace: str) -> list[Published]:
@@ -278,10 +281,6 @@ def _merged(spec: Json, changes: Json) -> Json:
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-def _seconds(spec: Json, section: str, field: str, default: str) -> timedelta:
+def _duration(spec: Json, section: str, field: str, default: str) -> timedelta:
     text = spec.get(section, {}).get(field, default)
     return timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
-
-
-def _leaf_seconds(spec: Json) -> timedelta:
-    return _seconds(spec, "workload", "maxCertificateDuration", "24h")

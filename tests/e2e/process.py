@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.apiserver import LAUNCH, free_port
+from tests.support.process import free_port, launch
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 30.0
@@ -49,14 +48,7 @@ class OperatorProcess:
         # Not the default port: many operators run on this machine.
         command = [sys.executable, "-m", "meshca", *arguments, f"--metrics-address=127.0.0.1:{self.port}"]
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", LAUNCH, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment,
-                start_new_session=True,
-            )
+            self._process = launch(command, output, environment)
 
     @property
     def output(self) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e.account import HOME, installed, manifests
+from tests.e2e.account import HOME, installed, manifests, rights
 from tests.e2e.cluster import MESHCAS, Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
@@ -87,13 +87,7 @@ def granted(name: str) -> set[Right]:
     """Return every right that the roles in a file of deploy/ give to the operator."""
     roles = [it for it in manifests(name) if it["kind"].endswith("Role") and it["metadata"]["name"] != "meshca-view"]
     return {
-        Right(f"{role['kind']} {role['metadata']['name']}", verb, f"{group}/{resource}", name)
-        for role in roles
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for name in rule.get("resourceNames", [""])
-        for verb in rule["verbs"]
+        Right(f"{role['kind']} {role['metadata']['name']}", *right) for role in roles for right in rights(role["rules"])
     }
 
 
@@ -124,7 +118,7 @@ def _needed(event: Json) -> Iterator[Right]:
 async def test_with_the_wide_watch_granted_one_watch_serves_all_targets(world: World) -> None:
     for manifest in manifests("wide-watch.yaml"):
         await world.account.apply(manifest)
-    await world.account.allowed("watch", "secrets")
+    await world.account.until_it_may("watch", "secrets")
     operator = await world.started()
     mesh = await world.mesh()
     await mesh.apply()
@@ -146,7 +140,7 @@ async def test_a_right_that_is_withdrawn_is_told_of_with_the_command_that_grants
     await mesh.world.account.serve_no_more(mesh.namespace)
     await mesh.edit_files({"root-cert.pem": b"garbage"})
     message = await mesh.says("Ready", "False", "Forbidden", within=20)
-    command = message.split("allow it: ")[1].split(";")[0]
+    command = message.split("allow it: ")[1].split(" (")[0]
     code, output = await mesh.cluster.kubectl(*shlex.split(command)[1:])
     assert code == 0, f"{command}: {output}"
     await mesh.settled(revision=1)

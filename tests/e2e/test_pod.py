@@ -21,7 +21,7 @@ CONTAINER = TEMPLATE["spec"]["containers"][0]
 @pytest.fixture(scope="module")
 def admin(apiserver: APIServer) -> Access:
     """The administrator's way to an API server that has the operator's namespace."""
-    access = Access(apiserver.url, apiserver.token, apiserver.ca_pem, apiserver.kubeconfig)
+    access = Access.of(apiserver)
     code, output = asyncio.run(Cluster(access).kubectl("apply", "-f", str(DEPLOY / "namespace.yaml")))
     assert code == 0, output
     return access

@@ -7,15 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.account import manifests
+from tests.e2e.account import deployed_container
 from tests.e2e.cluster import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.gate import Gate
 from tests.e2e.process import OperatorProcess
 from tests.e2e.world import World
 
-(DEPLOYMENT,) = (each for each in manifests("deployment.yaml") if each["kind"] == "Deployment")
-(CONTAINER,) = DEPLOYMENT["spec"]["template"]["spec"]["containers"]
+CONTAINER = deployed_container()
 CALM: Json = {"intermediate": {"duration": "10m", "renewBefore": "5m"}}
 """Nothing is due for minutes."""
 IDLE_SECONDS = 20.0
@@ -99,6 +98,27 @@ async def test_of_two_operators_one_works_and_the_other_takes_over_when_it_is_ki
     await standby.leads()
     assert time.monotonic() - killed <= 20
     await mesh.settled(revision=2)
+
+
+@concurrently
+async def test_two_operators_in_two_namespaces_do_not_argue_about_one_meshca(world: World) -> None:
+    first = await world.started()
+    mesh = await world.mesh()
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    reported, elsewhere = mesh.status, f"{world.namespace}-2"
+    await world.cluster.add_namespace(elsewhere)
+    stranger = await world.started(kubeconfig=world.cluster.access.kubeconfig, namespace=elsewhere)
+    served = f"is written by the operator in namespace {world.namespace}"
+    await stranger.until(lambda _: served in stranger.output)
+    assert mesh.status == reported
+    await mesh.rotate()
+    await mesh.settled(revision=2)
+    assert mesh.condition("Stalled") == ("", "")
+    first.kill()
+    await mesh.change({"intermediate": {"renewBefore": "20s"}})
+    await mesh.until(lambda: mesh.condition("Stalled") == ("True", "TargetClaimed"), "now it reports")
+    assert f"run the operator in {world.namespace} again" in mesh.message("Stalled")
 
 
 @concurrently

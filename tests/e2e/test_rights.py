@@ -2,21 +2,20 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.account import HOME, RBAC, Account, installed, manifests
+from tests.e2e.account import HOME, RBAC, Account, installed, manifests, rights
 from tests.e2e.cluster import MERGE, MESHCAS, Access, Cluster, Json, RefusedError
 from tests.support.apiserver import APIServer
 
 
 @pytest.fixture(scope="module")
-def admin(apiserver: APIServer) -> Iterator[Access]:
+def admin(apiserver: APIServer) -> Access:
     """The administrator's way to an API server with deploy/ installed."""
-    access = Access(apiserver.url, apiserver.token, apiserver.ca_pem, apiserver.kubeconfig)
+    access = Access.of(apiserver)
     asyncio.run(_install(access))
     return access
 
@@ -139,18 +138,6 @@ async def test_it_has_the_shipped_rights_and_no_other_in(
     assert rights(answer["status"]["resourceRules"]) - EVERYBODY == rights(
         it for role in shipped for it in role["rules"]
     )
-
-
-def rights(rules: Any) -> set[tuple[str, str, str]]:
-    """Return what rules allow: verb, resource with its group, name."""
-    return {
-        (verb, f"{group}/{resource}", name)
-        for rule in rules
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for name in rule.get("resourceNames") or [""]
-        for verb in rule["verbs"]
-    }
 
 
 POD: Json = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}

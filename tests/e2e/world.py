@@ -185,15 +185,15 @@ class World:
 @asynccontextmanager
 async def embedded_world() -> AsyncIterator[World]:
     """A world on an embedded control plane of its own."""
-    async with EmbeddedControlPlane(bookmark_interval=5.0) as server:
-        access = Access(server.url, server.token, server.ca_pem, server.kubeconfig)
-        async with World(access, embedded=server) as world:
-            yield world
+    async with (
+        EmbeddedControlPlane(bookmark_interval=5.0) as server,
+        World(Access.of(server), embedded=server) as world,
+    ):
+        yield world
 
 
 @asynccontextmanager
 async def real_world(server: APIServer) -> AsyncIterator[World]:
     """A world on a real API server; whatever MeshCAs there are in it are deleted."""
-    access = Access(server.url, server.token, server.ca_pem, server.kubeconfig)
-    async with World(access, apiserver=server) as world:
+    async with World(Access.of(server), apiserver=server) as world:
         yield world

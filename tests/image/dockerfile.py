@@ -13,9 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
-
-import yaml
+from typing import Self
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "Dockerfile"
@@ -27,14 +25,6 @@ class Instruction:
 
     keyword: str
     text: str
-
-
-def deployed_pod() -> dict[str, Any]:
-    """Return the pod that deploy/ makes of the image."""
-    documents = yaml.safe_load_all((REPOSITORY / "deploy" / "deployment.yaml").read_text())
-    (deployment,) = [each for each in documents if each["kind"] == "Deployment"]
-    pod: dict[str, Any] = deployment["spec"]["template"]["spec"]
-    return pod
 
 
 def instructions(text: str) -> list[Instruction]:

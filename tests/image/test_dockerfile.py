@@ -2,17 +2,7 @@
 
 import re
 
-import pytest
-
-from tests.image.dockerfile import (
-    DOCKERFILE,
-    REPOSITORY,
-    Instruction,
-    deployed_pod,
-    instructions,
-    pairs,
-    stages,
-)
+from tests.image.dockerfile import DOCKERFILE, REPOSITORY, Instruction, instructions, pairs, stages
 
 ALL = instructions(DOCKERFILE.read_text())
 STAGES = stages(ALL)
@@ -69,9 +59,3 @@ def test_the_context_holds_what_is_copied_and_nothing_else() -> None:
     assert ignored[0] == "*"
     assert sorted(line[1:] for line in ignored if line.startswith("!")) == sorted(copied)
     assert all((REPOSITORY / each).exists() for each in copied)
-
-
-@pytest.mark.parametrize("field", ["runAsNonRoot", "readOnlyRootFilesystem"])
-def test_the_deployment_relies_on_it(field: str) -> None:
-    pod = deployed_pod()
-    assert (pod["securityContext"] | pod["containers"][0]["securityContext"])[field] is True

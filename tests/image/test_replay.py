@@ -15,13 +15,15 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import meshca
 from demo.controlplane import EmbeddedControlPlane
 from demo.controlplane.kubeconfig import write_kubeconfig
+from tests.e2e.account import deployed_container
 from tests.e2e.cluster import MESHCAS, Access, Cluster, secret_path
-from tests.image.dockerfile import REPOSITORY, Image, bytecode, deployed_pod
-from tests.support.apiserver import LAUNCH, free_port
+from tests.image.dockerfile import REPOSITORY, Image, bytecode
+from tests.support.process import free_port, launch
 
 PATIENCE = 30.0
 NO_FILE = 'ulimit -f 0 && exec "$@"'
@@ -51,18 +53,8 @@ def test_its_python_has_this_package_and_the_locked_ones_and_no_other(image: Ima
         each.lower().replace("_", "-") for each in output(image, image.command()[0], "-c", program).splitlines()
     }
     lock = (REPOSITORY / "requirements.txt").read_text().splitlines()
-    locked = {line.split()[0] for line in lock if "==" in line and not line.startswith((" ", "#"))}
-    assert locked - installed == _conditional(lock)
-    assert installed <= locked
-
-
-def _conditional(lock: list[str]) -> set[str]:
-    """Return the requirements whose marker does not hold here."""
-    from pip._vendor.packaging.requirements import Requirement  # noqa: PLC0415
-
-    lines = [line.rstrip(" \\") for line in lock if "==" in line and not line.startswith((" ", "#"))]
-    parsed = [Requirement(line) for line in lines]
-    return {f"{each.name}{each.specifier}" for each in parsed if each.marker and not each.marker.evaluate()}
+    locked = [Requirement(line.rstrip(" \\")) for line in lock if "==" in line and not line.startswith((" ", "#"))]
+    assert installed == {f"{it.name}{it.specifier}" for it in locked if not it.marker or it.marker.evaluate()}
 
 
 def test_the_default_command_is_the_operator(image: Image) -> None:
@@ -90,7 +82,7 @@ def test_it_stays_small(image: Image) -> None:
 
 
 async def test_it_serves_a_meshca_as_nobody_and_writes_no_file(image: Image, embedded: EmbeddedControlPlane) -> None:
-    access = Access(embedded.url, embedded.token, embedded.ca_pem, embedded.kubeconfig)
+    access = Access.of(embedded)
     port = free_port()
     async with Cluster(access) as cluster, aiohttp.ClientSession() as session:
         await cluster.install()
@@ -140,18 +132,10 @@ def kubeconfig(image: Image, server: EmbeddedControlPlane) -> Path:
 @contextmanager
 def running(image: Image, config: Path, port: int) -> Iterator[tuple["subprocess.Popen[bytes]", Callable[[], str]]]:
     """Run it with the arguments of the Deployment."""
-    arguments = deployed_pod()["containers"][0]["args"]
     command = [*as_nobody(image), "sh", "-c", NO_FILE, "sh"]
-    command += image.command(*arguments, f"--metrics-address=127.0.0.1:{port}")
+    command += image.command(*deployed_container()["args"], f"--metrics-address=127.0.0.1:{port}")
     environment = image.environment | {"KUBECONFIG": str(config), "POD_NAME": "meshca-0"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        cwd="/",
-    )
+    process = launch(command, subprocess.PIPE, environment, cwd="/")
     try:
         yield process, lambda: _rest(process)
     finally:

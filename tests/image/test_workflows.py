@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from tests.image.dockerfile import REPOSITORY
-from tests.support.helm import helm4, required
+from tests.support.helm import helm4
 from tests.support.kubectl import program as kubectl_program
+from tests.support.programs import go, required
 
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yaml"))
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
@@ -36,10 +37,7 @@ def steps(workflow: Json) -> Iterator[Json]:
 
 
 def test_actionlint_finds_nothing() -> None:
-    go = shutil.which("go")
-    if go is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("there is no Go, which builds actionlint")
-    command = [go, "run", ACTIONLINT, *map(str, WORKFLOWS)]
+    command = [required(go), "run", ACTIONLINT, *map(str, WORKFLOWS)]
     # Away from the tree: without a go.mod around it, Go takes the version that is asked for.
     found = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr

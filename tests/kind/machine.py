@@ -6,8 +6,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.support.kubectl import program as kubectl_program
 
 KIND = Path(__file__).parents[2] / "kind"
@@ -75,13 +73,3 @@ def machine(directory: Path, *programs: str) -> Machine:
         (made.path / name).chmod(0o755)
     made.tell(calls="", left="failed=0 unanswered=2", right="failed=0 unanswered=0", outsider="requests=0 unanswered=9")
     return made
-
-
-def required(program: str) -> str:
-    """Find a program for tests: without it they are skipped and say why, but never in CI."""
-    found = shutil.which(program)
-    if found is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(
-            f"there is no {program}; Debian: apt-get install {program}"
-        )
-    return found

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.kind.machine import KIND
-from tests.support.apiserver import free_port
+from tests.support.process import free_port
 
 LINE = re.compile(r"requests=(\d+) failed=(\d+) unanswered=(\d+) ?(.*)\n")
 ANSWER = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"

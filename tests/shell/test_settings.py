@@ -49,13 +49,13 @@ def test_a_log_format_that_does_not_exist_is_refused(capsys):
         pytest.param(
             {},
             "kubectl create rolebinding meshca-target --clusterrole=meshca-target"
-            " --serviceaccount=meshca-system:meshca --namespace=istio-system",
+            " --serviceaccount=meshca-system:meshca --namespace=istio-system (targetNamespaces in the Helm chart)",
             id="as deploy/ names them",
         ),
         pytest.param(
             {"POD_NAMESPACE": "ca", "POD_SERVICE_ACCOUNT": "ca-meshca", "TARGET_CLUSTER_ROLE": "ca-meshca-target"},
             "kubectl create rolebinding ca-meshca-target --clusterrole=ca-meshca-target"
-            " --serviceaccount=ca:ca-meshca --namespace=istio-system",
+            " --serviceaccount=ca:ca-meshca --namespace=istio-system (targetNamespaces in the Helm chart)",
             id="as a Helm release of another name does",
         ),
     ],
@@ -63,3 +63,8 @@ def test_a_log_format_that_does_not_exist_is_refused(capsys):
 def test_a_missing_right_is_asked_for_by_the_names_that_are_installed(environ, expected):
     advice = settings(**environ).grant("istio-system")
     assert advice == f"create the namespace if it does not exist, and allow it: {expected}"
+
+
+def test_a_secret_of_another_name_must_be_named_in_the_role_too():
+    advice = settings().grant("istio-east", "cacerts-blue")
+    assert advice.endswith("; ClusterRole meshca-target must name cacerts-blue (targetSecretNames in the Helm chart)")

@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,30 +24,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from demo.controlplane.kubeconfig import write_kubeconfig
+from tests.support import programs
+from tests.support.process import free_port, launched
+from tests.support.programs import Unavailable, kept, say
 
 VERSION = "v1.36.3"
 SOURCE = Path(__file__).parents[1] / "controlplane"
 READY_WITHIN = 60.0
 """Seconds until /readyz; about five on a laptop."""
-
-LAUNCH = """
-import ctypes, os, signal, sys
-try:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, Linux
-except (AttributeError, OSError):
-    pass
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-"""Starts a program that dies with us, however we die. (A preexec_fn would fork, which a threaded process must not.)"""
-
-
-class Unavailable(Exception):  # noqa: N818  # reads as what it says: raise Unavailable
-    """No API server can be had here; the message says what to install."""
 
 
 @dataclass(frozen=True)
@@ -93,42 +80,28 @@ def find_binaries() -> Binaries:
     return Binaries(build(), None)
 
 
-def cached_binary() -> Path:
-    """Where our own build is kept: one file per content of its sources."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum", "main.go"):
-        digest.update((SOURCE / name).read_bytes())
-    return cache / "meshca" / f"controlplane-{VERSION}-{digest.hexdigest()[:16]}"
-
-
 def build() -> Path:
-    """Build tests/controlplane unless it is cached. About seven minutes the first time.
+    """Build tests/controlplane unless it is cached, one file per content of its sources. About seven minutes at first.
 
     Raises:
         Unavailable: without Go, or when the build fails.
     """
-    binary = cached_binary()
-    if binary.exists():
-        return binary
+    digest = hashlib.sha256()
+    for name in ("go.mod", "go.sum", "main.go"):
+        digest.update((SOURCE / name).read_bytes())
+    return kept(f"controlplane-{VERSION}-{digest.hexdigest()[:16]}", _go_build)
+
+
+def _go_build(directory: Path) -> Path:
     go = shutil.which("go")
     if go is None:
         raise Unavailable("no kube-apiserver and etcd in KUBEBUILDER_ASSETS or on PATH, and no Go to build them")
-    binary.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside its place and moved there: two test runs at once do no harm.
-    draft = binary.with_name(f"{binary.name}.{os.getpid()}")
-    _say(f"building kube-apiserver {VERSION} and etcd from {SOURCE.name}/, once; this takes some minutes")
-    _go_build(go, draft)
-    draft.replace(binary)
-    _say(f"built {binary}")
-    return binary
-
-
-def _go_build(go: str, output: Path) -> None:
+    say(f"apiserver: building kube-apiserver {VERSION} and etcd from {SOURCE.name}/, once; this takes some minutes")
     version = "k8s.io/component-base/version"
     major, minor, _ = VERSION.removeprefix("v").split(".")
     stamps = {"gitVersion": VERSION, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     flags = " ".join(["-s", "-w", *(f"-X {version}.{name}={value}" for name, value in stamps.items())])
+    output = directory / "controlplane"
     command = [go, "build", "-v", "-ldflags", flags, "-o", str(output), "."]
     environment = os.environ | {"CGO_ENABLED": "0"}
     with subprocess.Popen(command, cwd=SOURCE, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -137,41 +110,10 @@ def _go_build(go: str, output: Path) -> None:
         for count, line in enumerate(process.stderr, start=1):
             last = [*last[-20:], line]
             if count % 100 == 0:
-                _say(f"{count} packages compiled")
+                say(f"apiserver: {count} packages compiled")
     if process.returncode:
         raise Unavailable(f"go build failed:\n{''.join(last)}")
-
-
-def _say(message: str) -> None:
-    # To the terminal itself: pytest keeps what goes to sys.stderr until the end.
-    print(f"apiserver: {message}", file=sys.__stderr__, flush=True)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-@contextmanager
-def launched(command: list[str], log: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program that ends with the context, or with us however we end."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=os.environ | environment,
-            start_new_session=True,  # Ctrl-C reaches pytest alone, which then ends us in order
-        )
-    try:
-        yield process
-    finally:
-        # Nothing here is worth a graceful end: the data goes with it.
-        process.kill()
-        process.wait()
+    return output
 
 
 @contextmanager
@@ -202,13 +144,8 @@ def running(kubeconfig: Path | None = None) -> Iterator[APIServer]:
 @contextmanager
 def required() -> Iterator[APIServer]:
     """Start one for tests: without one they are skipped and say why, but never in CI."""
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(running())
-        except Unavailable as error:
-            if os.environ.get("CI"):
-                pytest.fail(f"CI needs a real API server: {error}")
-            pytest.skip(str(error))
+    programs.required(find_binaries)
+    with running() as server:
         yield server
 
 

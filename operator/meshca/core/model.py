@@ -55,6 +55,8 @@ class Blocked:
     message: str
     is_transient: bool = False
     """True: the API server failed, and may not the next time."""
+    home: str | None = None
+    """The namespace of another operator that writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

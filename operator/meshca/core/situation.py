@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from meshca.core.model import Observed, Published, Root
 from meshca.core.spec import MeshCASpec
-from meshca.names import Phase, RootState
+from meshca.names import RETIRING, Phase, RootState
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -59,7 +59,7 @@ class Situation:
         """Name what a root is: the newest is what its label says, an older one is retiring."""
         if self.standing is not None and root.revision == self.standing.newest.revision:
             return self.standing.state.value
-        return "retiring"
+        return RETIRING
 
     def able_since(self, name: str) -> datetime:
         """Return since when a target's istiod can have loaded changed roots; long ago when nothing says otherwise."""

@@ -16,6 +16,7 @@ from typing import Any
 from meshca.core.duration import format_duration
 from meshca.core.fields import Fields
 from meshca.errors import SpecError
+from meshca.names import CACERTS
 from meshca.pki.keys import Algorithm, KeySpec
 
 Json = Mapping[str, Any]
@@ -237,7 +238,7 @@ def _target(entry: Any, path: str) -> TargetSpec:
     return TargetSpec(
         name=fields.matching("name", "", _LABEL, 40, "istio"),
         namespace=istio.matching("namespace", "istio-system", _LABEL, 63, "istio-system"),
-        secret_name=istio.matching("secretName", "cacerts", _SUBDOMAIN, 253, "cacerts"),
+        secret_name=istio.matching("secretName", CACERTS, _SUBDOMAIN, 253, CACERTS),
         root_reload=RootReload(istio.one_of("rootReload", tuple(RootReload), "Detect", later=("Restart",))),
     )
 

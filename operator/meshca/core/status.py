@@ -8,11 +8,11 @@ while they are true.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from meshca.core import schedule
-from meshca.core.model import Blocked, Hold, Plan, Published, Root, Step
+from meshca.core.model import Blocked, Hold, Observed, Plan, Published, Root, Step
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import MeshCASpec, TargetSpec, rotation_time
 from meshca.core.words import when
@@ -21,6 +21,8 @@ from meshca.names import Condition, Phase, Reason, root_secret_name
 Json = dict[str, Any]
 
 LONGEST_HISTORY = 20
+_LATE = timedelta(minutes=5)
+"""After which another operator's date was not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,19 @@ def troubled_status(trouble: Trouble, before: Mapping[str, Any], generation: int
 def reported_targets(status: Mapping[str, Any]) -> set[str]:
     """Return the targets that a status tells to be published."""
     return {str(each.get("name")) for each in status.get("targets") or [] if each.get("state") == "Published"}
+
+
+def is_reported_elsewhere(observed: Observed, status: Mapping[str, Any], generation: int, now: datetime) -> bool:
+    """Tell whether the status is another operator's: it writes every target, has seen this spec, and is not late.
+
+    Two operators that report in turn would never end. One that is gone stops to keep its dates.
+    """
+    states = observed.targets.values()
+    if not states or not all(isinstance(state, Blocked) and state.home is not None for state in states):
+        return False
+    due = status.get("nextActionTime")
+    is_late = due is not None and datetime.fromisoformat(due) + _LATE < now
+    return status.get("observedGeneration") == generation and bool(status.get("roots")) and not is_late
 
 
 def next_wake(plan: Plan, now: datetime) -> datetime | None:

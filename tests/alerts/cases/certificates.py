@@ -16,6 +16,7 @@ from tests.alerts.samples import (
     TARGET,
     TRUST,
     WAIT,
+    WATCHES,
     after,
     always,
     intermediate,
@@ -93,7 +94,13 @@ CERTIFICATES: dict[str, Case] = {
     ),
     "an intermediate that ends, of a MeshCA that was deleted": Case(
         "MeshCAIntermediateExpiring",
+        unseen(intermediate(0, 4 * HOUR)) | {LEADS: always(1), WATCHES: always(1)},
+        at=200,
+    ),
+    "an intermediate that ends, of a MeshCA that the operator may no longer list since it was restarted": Case(
+        "MeshCAIntermediateExpiring",
         unseen(intermediate(0, 4 * HOUR)) | {LEADS: always(1)},
+        both(_SOON.format("01 04:00:00"), _NOW.format("01 04:00:00"), TARGET),
         at=200,
     ),
     "an intermediate that was renewed late, but was": Case(

@@ -3,9 +3,10 @@
 from tests.alerts.cases.case import Case
 from tests.alerts.healthy import series
 from tests.alerts.promtool import Firing
-from tests.alerts.samples import FAILS, LEADS, PATCHES, POD, STANDS_BY, after, always, of, unseen, until
+from tests.alerts.samples import FAILS, LEADS, PATCHES, POD, STANDS_BY, WATCHES, after, always, of, unseen, until
 
 _DOWN = "The MeshCA operator is down, or Prometheus cannot scrape it"
+_CLOCK = "The node of MeshCA operator pod meshca-a has a clock 2m 0s {} the API server's"
 
 OPERATOR: dict[str, Case] = {
     "no operator": Case("MeshCAOperatorDown", unseen({}), (Firing("warning", {}, _DOWN),)),
@@ -19,7 +20,12 @@ OPERATOR: dict[str, Case] = {
     "two operators of which none leads": Case(
         "MeshCANoLeader",
         {LEADS: after(30, 0, 1)},
-        (Firing("warning", {}, "MeshCA operators run, but none of them leads"),),
+        (Firing("warning", {}, "MeshCA operators run, but none of them works"),),
+    ),
+    "a leader that has lost the right to list MeshCAs, and was restarted": Case(
+        "MeshCANoLeader",
+        {WATCHES: until(30, 1)},
+        (Firing("warning", {}, "MeshCA operators run, but none of them works"),),
     ),
     "nobody leads for five minutes": Case("MeshCANoLeader", {LEADS: "1+0x19 0+0x4 1+0x200"}),
     "two that lead": Case(
@@ -28,6 +34,9 @@ OPERATOR: dict[str, Case] = {
         (Firing("warning", {}, "2 MeshCA operators lead at the same time"),),
     ),
     "two that lead for the length of a scrape": Case("MeshCASeveralLeaders", {STANDS_BY: "0+0x29 1+0x1 0+0x200"}),
+    "one that is scraped twice": Case(
+        "MeshCASeveralLeaders", {series("meshca_leader", job="b", namespace="meshca-system", pod="meshca-a"): always(1)}
+    ),
     "two clusters with a leader each": Case(
         "MeshCASeveralLeaders", {series("meshca_leader", cluster="east"): always(1)}
     ),
@@ -48,10 +57,15 @@ OPERATOR: dict[str, Case] = {
     "a queue that never empties": Case(
         "MeshCAQueueStuck",
         {of("meshca_queue_depth"): after(30, 3, 0)},
-        (Firing("warning", {}, "3 MeshCAs have been waiting for the operator for more than ten minutes"),),
+        (Firing("warning", {}, "Up to 3 MeshCAs wait for the operator, and have for ten minutes"),),
     ),
-    "a queue that empties now and then": Case(
-        "MeshCAQueueStuck", {of("meshca_queue_depth"): " ".join(["9"] * 9 + ["0"]) + " 9+0x8 0" * 22}
+    "an operator that is restarted every six minutes, because a MeshCA waits for five": Case(
+        "MeshCAQueueStuck",
+        {of("meshca_queue_depth"): "0" + " 9+0x4 0" * 40},
+        (Firing("warning", {}, "Up to 9 MeshCAs wait for the operator, and have for ten minutes"),),
+    ),
+    "a queue that is empty half of the time": Case(
+        "MeshCAQueueStuck", {of("meshca_queue_depth"): "0" + " 9+0x4 0+0x4" * 20}
     ),
     "passes that fail every five minutes": Case(
         "MeshCAReconcileFailing",
@@ -82,12 +96,16 @@ OPERATOR: dict[str, Case] = {
     "a pod that is two minutes ahead": Case(
         "MeshCAClockSkew",
         {of("meshca_clock_skew_seconds"): always(120)},
-        (Firing("warning", POD, "The clocks of a node and of the API server differ by 2m 0s"),),
+        (
+            Firing(
+                "warning", POD, "The node of MeshCA operator pod meshca-a has a clock 2m 0s ahead of the API server's"
+            ),
+        ),
     ),
     "a pod that is two minutes behind": Case(
         "MeshCAClockSkew",
         {of("meshca_clock_skew_seconds"): always(-120)},
-        (Firing("warning", POD, "The clocks of a node and of the API server differ by -2m 0s"),),
+        (Firing("warning", POD, _CLOCK.format("behind")),),
     ),
     "a pod that is half a minute ahead": Case("MeshCAClockSkew", {of("meshca_clock_skew_seconds"): always(30)}),
 }
