@@ -95,7 +95,7 @@ class Operator:
             self._metrics.registry,
             health=[
                 at_most("the event loop was late by", lambda: self._queue.loop_lag, LAG_SECONDS),
-                at_most("a MeshCA has waited for", lambda: self._queue.oldest_age, STUCK_SECONDS),
+                at_most("a pass over a MeshCA has taken", lambda: self._queue.oldest_age, STUCK_SECONDS),
                 at_most("nothing was heard from the watches for", self._watch_silence, WATCH_SILENCE_SECONDS),
             ],
             ready=[

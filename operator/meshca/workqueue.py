@@ -123,10 +123,13 @@ class WorkQueue:
 
     @property
     def oldest_age(self) -> float:
-        """Seconds since the oldest unfinished key was asked for, or since its pass began."""
-        # A dict keeps the order of insertion, so the oldest of each is its first.
-        oldest = [next(iter(since.values())) for since in (self._waiting_since, self._running_since) if since]
-        return _now() - min(oldest) if oldest else 0.0
+        """Seconds since the oldest pass began; when none runs, since the oldest key was asked for.
+
+        While passes come to an end, what waits only waits for its turn: a slow API server is no reason to start anew.
+        """
+        since = self._running_since or self._waiting_since
+        # A dict keeps the order of insertion, so the oldest is the first.
+        return _now() - next(iter(since.values())) if since else 0.0
 
     @property
     def loop_lag(self) -> float:
