@@ -4,10 +4,8 @@ Both are started once per session, on first use; tests keep apart by names (`uni
 """
 
 import asyncio
-import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from demo.controlplane import EmbeddedControlPlane
 from tests.support import apiserver as real
 from tests.support.apiserver import APIServer
+from tests.support.loop import event_loop_in_a_thread
 
 # pytest-asyncio asks for the current loop when there is none, and Python 3.11 then makes one that nobody closes.
 asyncio.set_event_loop(None)
@@ -39,27 +38,14 @@ def apiserver() -> Iterator[APIServer]:
         yield server
 
 
-@contextmanager
-def _event_loop_in_a_thread() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="embedded control plane")
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
 @pytest.fixture(scope="session")
 def shared_embedded() -> Iterator[EmbeddedControlPlane]:
     """One embedded control plane for all, in a thread of its own: subprocesses and blocking clients may use it."""
-    with _event_loop_in_a_thread() as loop:
-        server = EmbeddedControlPlane(bookmark_interval=1.0)
-        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
+    with (
+        event_loop_in_a_thread("embedded control plane") as loop,
+        loop.entered(EmbeddedControlPlane(bookmark_interval=1.0)) as server,
+    ):
         yield server
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
 
 
 @pytest.fixture

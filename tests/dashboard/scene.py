@@ -23,9 +23,9 @@ from tests.dashboard.dashboard import Query, queries
 from tests.dashboard.exporter import served
 from tests.dashboard.istiod import Istiod
 from tests.e2e.cluster import SECRETS
-from tests.e2e.concurrently import Loop, event_loop_in_a_thread
 from tests.e2e.mesh import Mesh
 from tests.e2e.world import World, embedded_world
+from tests.support.loop import Loop, event_loop_in_a_thread
 from tests.support.prometheus import Prometheus, running
 
 PATIENCE = 30.0
@@ -129,7 +129,7 @@ VARIABLES = {"name": "group by (name) (meshca_ready)", "target": "group by (targ
 @contextmanager
 def _stage(directory: Path) -> Iterator[Stage]:
     with ExitStack() as stack:
-        loop = stack.enter_context(event_loop_in_a_thread())
+        loop = stack.enter_context(event_loop_in_a_thread("dashboard"))
         world = stack.enter_context(loop.entered(embedded_world()))
         operator = loop.run(world.started(pod_name="meshca-0"))
         mesh = loop.run(world.mesh("well"))

@@ -6,18 +6,17 @@ pytest has selected, and each test then waits for the outcome of its own.
 
 import asyncio
 import inspect
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+
+from tests.support.loop import Loop
 
 PATIENCE = 240.0
 """Seconds that a scenario may take, its turn in the queue not counted."""
 
-T = TypeVar("T")
 Scenario = Callable[..., Awaitable[None]]
 Runner = Callable[[Scenario, dict[str, Any]], Awaitable[None]]
 
@@ -89,36 +88,3 @@ def _subject(item: pytest.Function) -> list[str]:
 
 def _arguments(item: pytest.Function) -> dict[str, Any]:
     return {name: value for name, value in item.callspec.params.items() if name != "plane"}
-
-
-class Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
-
-    @contextmanager
-    def entered(self, context: AbstractAsyncContextManager[T]) -> Iterator[T]:
-        """Enter a context there, and leave it there."""
-        stack = AsyncExitStack()
-        try:
-            yield self.run(stack.enter_async_context(context))
-        finally:
-            self.run(stack.aclose())
-
-
-@contextmanager
-def event_loop_in_a_thread() -> Iterator[Loop]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="scenarios")
-    thread.start()
-    try:
-        yield Loop(loop)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

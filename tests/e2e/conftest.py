@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.concurrently import Crowd, Loop, Runner, Scenario, event_loop_in_a_thread, scenarios
+from tests.e2e.concurrently import Crowd, Runner, Scenario, scenarios
 from tests.e2e.world import World, embedded_world, real_world
 from tests.support.apiserver import APIServer, running
+from tests.support.loop import Loop, event_loop_in_a_thread
 
 AT_ONCE = 5
 """How many worlds, each with an operator process, run at a time."""
@@ -31,7 +32,7 @@ def plane(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def loop() -> Iterator[Loop]:
     """The event loop that all scenarios run in."""
-    with event_loop_in_a_thread() as running:
+    with event_loop_in_a_thread("scenarios") as running:
         yield running
 
 
