@@ -12,8 +12,10 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from meshca import objects, target_secret
+from meshca import metadata, objects, target_secret
 from meshca.core.model import (
+    CleanRoot,
+    CleanTarget,
     CreateRoot,
     DestroyRoot,
     MarkRoot,
@@ -27,7 +29,7 @@ from meshca.core.spec import AuthoritySpec, DeletionPolicy, MeshCASpec
 from meshca.errors import ConflictError, StoreError
 from meshca.names import CERT_CHAIN, LABEL_STATE, Reason
 from meshca.objects import Owner
-from meshca.observe import Snapshot, with_root_secret, with_target_secret
+from meshca.observe import Snapshot, with_config_map, with_root_secret, with_target_secret
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import Certificate, KeyPair, make_intermediate, make_root
 from meshca.pki.keys import Algorithm
@@ -55,7 +57,7 @@ class Writer:
     spec: MeshCASpec
     now: datetime
 
-    async def apply(self, step: Step, snapshot: Snapshot) -> Snapshot:
+    async def apply(self, step: Step, snapshot: Snapshot) -> Snapshot:  # noqa: PLR0911  # one for each action
         """Carry out a step and return what would be observed now.
 
         Raises:
@@ -69,11 +71,15 @@ class Writer:
             case MarkRoot(revision, state):
                 return await self._patch_root(revision, {"labels": {LABEL_STATE: state.value}}, snapshot)
             case OwnRoot(revision, owned):
-                references = self.owner.references(owned=owned)
+                references = self.owner.references_beside(snapshot.roots[revision], owned=owned)
                 return await self._patch_root(revision, {"ownerReferences": references}, snapshot)
+            case CleanRoot(revision):
+                cleaned = metadata.cleaned(self.owner.uid, snapshot.roots[revision])
+                return await self._patch_root(revision, cleaned, snapshot)
             case DestroyRoot(revision):
-                await self.store.delete_secret(snapshot.roots[revision])
-                return replace(snapshot, observed=snapshot.observed.without_root(revision))
+                return await self._destroy_root(revision, snapshot)
+            case CleanTarget(name):
+                return await self._clean_target(name, snapshot)
             case WriteCacerts() as action:
                 return await self._write_cacerts(action, snapshot)
             case WriteConfigMap() as action:
@@ -118,12 +124,33 @@ class Writer:
             ),
         )
 
+    async def _destroy_root(self, revision: int, snapshot: Snapshot) -> Snapshot:
+        """Delete a root's Secret. One that a finalizer holds is still there, and seen as such."""
+        secret = snapshot.roots[revision]
+        await self.store.delete_secret(secret)
+        finalizers = tuple(secret["metadata"].get("finalizers") or ())
+        if not finalizers:
+            return replace(snapshot, observed=snapshot.observed.without_root(revision))
+        root = next(root for root in snapshot.observed.roots if root.revision == revision)
+        held = replace(root, has_key=False, finalizers=finalizers)
+        return replace(snapshot, observed=snapshot.observed.with_root(held))
+
     async def _patch_root(self, revision: int, metadata: Json, snapshot: Snapshot) -> Snapshot:
         """Change the metadata of a root's Secret; its data is immutable."""
-        meta = snapshot.roots[revision]["metadata"]
-        patch = {"metadata": metadata | {"resourceVersion": meta["resourceVersion"], "uid": meta["uid"]}}
-        secret = await self.store.patch_secret(self.owner.namespace, meta["name"], patch)
+        secret = await self._patch_metadata(snapshot.roots[revision], metadata)
         return with_root_secret(snapshot, self.owner, secret)
+
+    async def _clean_target(self, name: str, snapshot: Snapshot) -> Snapshot:
+        target = next(each for each in self.spec.targets if each.name == name)
+        current = snapshot.targets[name]
+        assert current is not None, "only what is there can be cleaned"
+        secret = await self._patch_metadata(current, metadata.cleaned(self.owner.uid, current))
+        return with_target_secret(snapshot, self.owner, target, secret, self.now)
+
+    async def _patch_metadata(self, secret: Json, metadata: Json) -> Json:
+        meta = secret["metadata"]
+        patch = {"metadata": metadata | {"resourceVersion": meta["resourceVersion"], "uid": meta["uid"]}}
+        return await self.store.patch_secret(meta["namespace"], meta["name"], patch)
 
     async def _write_cacerts(self, action: WriteCacerts, snapshot: Snapshot) -> Snapshot:
         target = next(each for each in self.spec.targets if each.name == action.target)
@@ -134,7 +161,15 @@ class Writer:
         cacerts = Cacerts(signer, bundle)
         await self._prove(cacerts, snapshot, action.target)
         stamps = _stamps(action, snapshot, by_revision[action.signer])
-        secret = target_secret.cacerts_secret(self.owner, target, cacerts, action.bundle, stamps, owned=self._is_owned)
+        secret = target_secret.cacerts_secret(
+            self.owner,
+            target,
+            cacerts,
+            action.bundle,
+            stamps,
+            owned=self._is_owned,
+            kind=(current or {}).get("type") or target_secret.OPAQUE,
+        )
         written = await self._put(secret, current)
         return with_target_secret(snapshot, self.owner, target, written, self.now)
 
@@ -194,8 +229,8 @@ class Writer:
         by_revision = {root.revision: root for root in snapshot.observed.roots}
         roots = [by_revision[revision] for revision in action.bundle]
         body = objects.config_map(self.owner, action.name, roots, owned=self._is_owned)
-        await self.store.apply_config_map(self.owner.namespace, body)
-        return replace(snapshot, observed=replace(snapshot.observed, config_map=action.bundle))
+        written = await self.store.apply_config_map(body, over=snapshot.config_map)
+        return with_config_map(snapshot, self.owner, action.name, written)
 
     @property
     def _is_owned(self) -> bool:

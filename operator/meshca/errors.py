@@ -13,7 +13,10 @@ class MeshCAError(Exception):
     Attributes:
         reason: the constant for conditions, Events and metrics.
         message: one sentence, naming the object and the remedy.
+        look_again: in how many seconds something else is due, however long the pause before the next try.
     """
+
+    look_again: float | None = None
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -21,12 +24,33 @@ class MeshCAError(Exception):
         self.message = message
 
 
-class SpecError(MeshCAError):
-    """A spec that cannot be carried out; the message begins with the field's path."""
+class InternalError(MeshCAError):
+    """A fault of this program. Names where it is and its kind, never what it choked on: that may be a key."""
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, fault: BaseException) -> None:
+        super().__init__(Reason.INTERNAL_ERROR, f"an unexpected {_kind(fault)}; please report it, with the log")
+
+
+def _kind(fault: BaseException) -> str:
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" in {trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno}" if trace is not None else ""
+    return f"{type(fault).__name__}{where}"
+
+
+class SpecError(MeshCAError):
+    """A spec that cannot be carried out; the message begins with the field's path.
+
+    Attributes:
+        field: its path, such as `spec.targets[1].name`.
+        is_unknown: True when the field is none of this version's.
+    """
+
+    def __init__(self, field: str, message: str, *, is_unknown: bool = False) -> None:
         super().__init__(Reason.INVALID_SPEC, f"{field}: {message}")
         self.field = field
+        self.is_unknown = is_unknown
 
 
 class PKIError(MeshCAError):

@@ -8,7 +8,17 @@ from typing import Any
 import yaml
 
 from meshca.core.duration import parse_duration
-from meshca.core.model import CreateRoot, DestroyRoot, MarkRoot, OwnRoot, Step, WriteCacerts, WriteConfigMap
+from meshca.core.model import (
+    CleanRoot,
+    CleanTarget,
+    CreateRoot,
+    DestroyRoot,
+    MarkRoot,
+    OwnRoot,
+    Step,
+    WriteCacerts,
+    WriteConfigMap,
+)
 from meshca.core.simulation import forecast
 from meshca.core.spec import FromSecret, MeshCASpec, parse_spec
 from meshca.core.status import warnings
@@ -81,9 +91,11 @@ def _writes(spec: MeshCASpec, step: Step) -> str:
             what = f"Secret {root_secret_name(spec.name, revision)}, label {state.value}"
         case OwnRoot(revision):
             what = f"Secret {root_secret_name(spec.name, revision)}, owner"
+        case CleanRoot(revision):
+            what = f"Secret {root_secret_name(spec.name, revision)}, metadata"
         case DestroyRoot(revision):
             what = f"Secret {root_secret_name(spec.name, revision)}, deleted"
-        case WriteCacerts(target):
+        case WriteCacerts(target) | CleanTarget(target):
             place = next(each for each in spec.targets if each.name == target)
             what = f"Secret {place.namespace}/{place.secret_name}"
         case WriteConfigMap(name):

@@ -70,6 +70,8 @@ class RootState(StrEnum):
     """It signs; the roots before it stay in the bundle."""
     SOLE = "sole"
     """It signs and is the only root; the ones before it leave the bundle, then their keys are destroyed."""
+    ABANDONED = "abandoned"
+    """It never signed and never will: the root before it is the newest again, until there is another."""
 
 
 RETIRING = "retiring"
@@ -114,6 +116,8 @@ class Reason(StrEnum):
     SECRET_REPAIRED = "SecretRepaired"
     OWNERSHIP_CHANGED = "OwnershipChanged"
     BUNDLE_PUBLISHED = "BundlePublished"
+    ROOT_ABANDONED = "RootAbandoned"
+    METADATA_CLEANED = "MetadataCleaned"
 
     # Conditions
     ISSUED = "Issued"
@@ -134,6 +138,17 @@ class Reason(StrEnum):
     ISTIOD_UNKNOWN = "IstiodUnknown"
     CHAIN_NOT_PROVEN = "ChainNotProven"
     WAITING_FOR_ROOT = "WaitingForRoot"
+    NOT_YET_VALID = "NotYetValid"
+    SECRET_IMMUTABLE = "SecretImmutable"
+    CONFIG_MAP_IMMUTABLE = "ConfigMapImmutable"
+    FOREIGN_CONFIG_MAP = "ForeignConfigMap"
+    REPAIR_UNDONE = "RepairUndone"
+    FINALIZER_HOLDS = "FinalizerHolds"
+    FIELD_CONFLICT = "FieldConflict"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    WRITE_REFUSED = "WriteRefused"
+    INTERNAL_ERROR = "InternalError"
+    UNSETTLED = "Unsettled"
 
     # A root that was given and cannot be used
     ROOT_SECRET_NOT_FOUND = "RootSecretNotFound"
@@ -150,5 +165,5 @@ class Reason(StrEnum):
     ROOT_UNFIT = "RootUnfit"
 
 
-STEP_REASONS = tuple(Reason)[: tuple(Reason).index(Reason.BUNDLE_PUBLISHED) + 1]
+STEP_REASONS = tuple(Reason)[: tuple(Reason).index(Reason.METADATA_CLEANED) + 1]
 """The reasons of steps: what the operator does, as opposed to what it finds."""

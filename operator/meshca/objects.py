@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meshca.core.model import Root
+from meshca.core.model import Blocked, Root
 from meshca.errors import PKIError
+from meshca.metadata import differences, our_apply, strays, writer_of
 from meshca.names import (
     ANNOTATION_REVISIONS,
     API_VERSION,
@@ -25,6 +26,7 @@ from meshca.names import (
     TLS_CERT,
     TLS_KEY,
     TLS_SECRET_TYPE,
+    Reason,
     RootState,
     root_secret_name,
 )
@@ -56,6 +58,12 @@ class Owner:
         """Return the owner references of an object that is (not) deleted with the MeshCA."""
         reference = {"apiVersion": API_VERSION, "kind": KIND, "name": self.name, "uid": self.uid}
         return [reference] if owned else []
+
+    def references_beside(self, secret: Json, *, owned: bool) -> list[Json]:
+        """Return the owner references of an object that others may own too: theirs stay."""
+        present = secret["metadata"].get("ownerReferences") or ()
+        others = [each for each in present if (each.get("kind"), each.get("apiVersion")) != (KIND, API_VERSION)]
+        return [*others, *self.references(owned=owned)]
 
     def owns(self, metadata: Mapping[str, Any]) -> bool:
         """Tell whether an object is deleted with this MeshCA."""
@@ -137,9 +145,11 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
         revision=int(revision),
         certificate=certificate,
         state=RootState(state) if state in set(RootState) else None,
-        has_key=bool(data.get(TLS_KEY)),
+        has_key=bool(data.get(TLS_KEY)) and not metadata.get("deletionTimestamp"),
         given=labels.get(LABEL_SOURCE) == "secret",
         owned=owner.owns(metadata),
+        finalizers=tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
+        strays=strays(owner.uid, secret),
     )
 
 
@@ -168,13 +178,45 @@ def config_map(owner: Owner, name: str, bundle: Sequence[Root], *, owned: bool) 
     }
 
 
-def read_config_map(config_map: Json | None, roots: Sequence[Root]) -> tuple[int, ...] | None:
-    """Return the revisions of the roots in a published bundle; None when there is none."""
+def read_config_map(
+    owner: Owner, name: str, config_map: Json | None, roots: Sequence[Root]
+) -> tuple[int, ...] | Blocked | None:
+    """Return the revisions of the roots in a published bundle.
+
+    None when there is none; nothing in it when it is not as we write it; Blocked when
+    it is not ours, or can never change.
+    """
     if config_map is None:
         return None
-    by_pem = {root.certificate.pem: root.revision for root in roots}
-    text = str((config_map.get("data") or {}).get(ROOT_CERT, "")).encode()
+    where = f"ConfigMap {owner.namespace}/{name}"
+    metadata = config_map["metadata"]
+    claimant = (metadata.get("labels") or {}).get(LABEL_MESHCA, owner.name)
+    if claimant != owner.name:
+        message = f"{where} belongs to MeshCA {claimant}; give spec.trustBundle.configMap.name another name"
+        return Blocked(Reason.TARGET_CLAIMED, message)
+    if our_apply(metadata) is None:
+        by = writer_of(metadata, "data")
+        message = f"{where} was made by {by}, not by this MeshCA, and is left alone; remove it if nobody needs it,"
+        return Blocked(Reason.FOREIGN_CONFIG_MAP, f"{message} or give spec.trustBundle.configMap.name another name")
+    revisions = _published_revisions(owner, config_map, roots)
+    if not revisions and config_map.get("immutable") is True:
+        message = f"{where} is immutable, so that it cannot follow the trust bundle: delete it, it is made anew at once"
+        return Blocked(Reason.CONFIG_MAP_IMMUTABLE, message)
+    return revisions
+
+
+def _published_revisions(owner: Owner, config_map: Json, roots: Sequence[Root]) -> tuple[int, ...]:
+    metadata, by_pem = config_map["metadata"], {root.certificate.pem: root for root in roots}
+    text = str((config_map.get("data") or {}).get(ROOT_CERT, "")).encode(errors="replace")
     try:
-        return tuple(by_pem.get(each.pem, 0) for each in certs.parse_bundle(text))
+        bundle = [by_pem.get(each.pem) for each in certs.parse_bundle(text)]
     except PKIError:
         return ()
+    known = [root for root in bundle if root is not None]
+    revisions = join_revisions(root.revision for root in known)
+    wrong = (
+        *differences(metadata, "labels", owner.labels()),
+        *differences(metadata, "annotations", {ANNOTATION_REVISIONS: revisions}),
+    )
+    is_exact = len(known) == len(bundle) and text == b"".join(root.certificate.pem for root in known)
+    return tuple(root.revision for root in known) if is_exact and not wrong else ()

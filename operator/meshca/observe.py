@@ -35,12 +35,14 @@ class Snapshot:
         roots: the roots' Secrets by revision.
         targets: the targets' Secrets by target name.
         given: the root in `spec.root.source.secret`, when it is sound.
+        config_map: the public copy of the bundle.
     """
 
     observed: Observed
     roots: Mapping[int, Json] = field(repr=False)
     targets: Mapping[str, Json | None] = field(repr=False)
     given: KeyPair | None = None
+    config_map: Json | None = None
 
 
 async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by whom
@@ -50,6 +52,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     now: datetime,
     *,
     claimed: Mapping[str, str],
+    exists: Callable[[str], bool],
     reported: Collection[str],
     grant: Grant,
 ) -> Snapshot:
@@ -61,6 +64,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
         spec: what it wants.
         now: the API server's time.
         claimed: by target name, an older MeshCA that wants to write the same Secret.
+        exists: tells whether there is a MeshCA of this name.
         reported: the targets that the last report had as published.
         grant: says how a right that is missing in a namespace is given.
 
@@ -76,7 +80,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     secrets = dict(zip((target.name for target in spec.targets), targets, strict=True))
     held = {root.revision: (root, each) for each in roots if (root := objects.read_root(owner, each))}
     given = _given(source, owner.namespace, spec, now, [secret for _, secret in held.values()])
-    snapshot = _assemble(owner, spec, now, held, secrets, given, config_map)
+    snapshot = _assemble(owner, spec, now, held, secrets, given, config_map, exists)
     return _explain_absent(snapshot, spec, claimed, reported)
 
 
@@ -95,6 +99,12 @@ def with_target_secret(snapshot: Snapshot, owner: Owner, target: TargetSpec, sec
     return replace(snapshot, observed=observed, targets={**snapshot.targets, target.name: secret})
 
 
+def with_config_map(snapshot: Snapshot, owner: Owner, name: str, config_map: Json) -> Snapshot:
+    """Return the same after the ConfigMap was written, as the API server answered it."""
+    state = objects.read_config_map(owner, name, config_map, snapshot.observed.roots)
+    return replace(snapshot, observed=replace(snapshot.observed, config_map=state), config_map=config_map)
+
+
 def with_root_secret(snapshot: Snapshot, owner: Owner, secret: Json) -> Snapshot:
     """Return the same after a root's Secret was written, as the API server answered it."""
     root = objects.read_root(owner, secret)
@@ -111,6 +121,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # one argument per kind of object that
     target_secrets: dict[str, Json | Blocked | None],
     given: Given,
     config_map: Json | None,
+    exists: Callable[[str], bool],
 ) -> Snapshot:
     roots = [root for root, _ in held.values()]
     for secret in target_secrets.values():
@@ -121,17 +132,19 @@ def _assemble(  # noqa: PLR0913, PLR0917  # one argument per kind of object that
     for target in spec.targets:
         secret = target_secrets[target.name]
         states[target.name] = (
-            secret if isinstance(secret, Blocked) else target_secret.read_target(owner, target, secret, roots, now)
+            secret
+            if isinstance(secret, Blocked)
+            else target_secret.read_target(owner, target, secret, roots, now, exists=exists)
         )
     observed = Observed(
         roots=tuple(roots),
         targets=states,
         given=given.certificate if isinstance(given, KeyPair) else given,
-        config_map=objects.read_config_map(config_map, roots),
+        config_map=objects.read_config_map(owner, spec.config_map or "", config_map, roots),
     )
     present = {name: None if isinstance(secret, Blocked) else secret for name, secret in target_secrets.items()}
     root_objects = {revision: secret for revision, (_, secret) in held.items()}
-    return Snapshot(observed, root_objects, present, given if isinstance(given, KeyPair) else None)
+    return Snapshot(observed, root_objects, present, given if isinstance(given, KeyPair) else None, config_map)
 
 
 def _explain_absent(

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.core.lenient import read_spec
+from meshca.core.spec import MeshCASpec
 from meshca.errors import SpecError
 from meshca.objects import Owner
 
@@ -23,30 +24,40 @@ class Resource:
     owner: Owner
     generation: int
     created: str
-    spec: MeshCASpec | SpecError
+    spec: MeshCASpec | None
+    """What is acted on: `partial` when only some of it is understood; None when none of it is."""
+    error: SpecError | None
+    """What in the spec makes no sense."""
     status: Json
 
     @property
     def secrets(self) -> set[SecretName]:
         """Return the Secrets that it wants to write, as (namespace, name)."""
-        if isinstance(self.spec, SpecError):
+        if self.spec is None:
             return set()
         return {(target.namespace, target.secret_name) for target in self.spec.targets}
 
 
-def read_resource(body: Json, namespace: str) -> Resource:
-    """Read a MeshCA object as the API server gives it, for the operator in this namespace."""
+def read_resource(body: Json, namespace: str, before: Resource | None = None) -> Resource:
+    """Read a MeshCA object as the API server gives it.
+
+    Args:
+        body: the object.
+        namespace: the operator's.
+        before: the same MeshCA as it was known: its spec counts on when the present one makes no sense.
+    """
     metadata = body["metadata"]
-    spec: MeshCASpec | SpecError
-    try:
-        spec = parse_spec(metadata["name"], body.get("spec") or {})
-    except SpecError as error:
-        spec = error
+    owner = Owner(metadata["name"], metadata["uid"], namespace)
+    reading = read_spec(owner.name, body.get("spec") or {})
+    spec = reading.spec
+    if reading.error is not None and before is not None and before.owner == owner and before.spec is not None:
+        spec = replace(before.spec, partial=reading.error)
     return Resource(
-        owner=Owner(metadata["name"], metadata["uid"], namespace),
+        owner=owner,
         generation=metadata.get("generation", 0),
         created=metadata.get("creationTimestamp", ""),
         spec=spec,
+        error=reading.error,
         status=body.get("status") or {},
     )
 
@@ -94,9 +105,8 @@ class Registry:
 
     def claimed(self, resource: Resource) -> dict[str, str]:
         """Return, by target name, an older MeshCA that wants to write the same Secret."""
-        assert isinstance(resource.spec, MeshCASpec)
         older = {}
-        for target in resource.spec.targets:
+        for target in resource.spec.targets if resource.spec is not None else ():
             for name in self._claims.get((target.namespace, target.secret_name), ()):
                 if self._age(self._resources[name]) < self._age(resource):
                     older[target.name] = name

@@ -196,9 +196,9 @@ class Operator:
         if kind == "DELETED" or metadata.get("deletionTimestamp"):
             self._forget(name, metadata["uid"])
             return
-        resource = read_resource(body, self._settings.namespace)
+        resource = read_resource(body, self._settings.namespace, self._registry.get(name))
         rivals = self._registry.put(resource)
-        if isinstance(resource.spec, MeshCASpec):
+        if resource.spec is not None:
             self._watch.set_targets(name, self._watched(resource.spec))
         if self._reported.get(name) != (resource.generation, resource.status):
             self._queue.add(name)

@@ -61,10 +61,7 @@ class Store:
 
         (A Role can allow to apply a Secret of one name, but not to POST one.)
         """
-        new = secret["metadata"]
-        lock = _NEW if over is None else {key: over["metadata"][key] for key in ("uid", "resourceVersion")}
-        path = _core(new["namespace"], "secrets", new["name"])
-        return self._written(await self._apply(path, secret | {"metadata": new | lock}, force=True))
+        return self._written(await self._apply("secrets", secret, over))
 
     async def patch_secret(self, namespace: str, name: str, patch: Json) -> Json:
         """Merge-patch a Secret; with `metadata.resourceVersion` in it, that must be the present one."""
@@ -86,10 +83,9 @@ class Store:
         """Read one ConfigMap."""
         return await self._get(_core(namespace, "configmaps", name))
 
-    async def apply_config_map(self, namespace: str, config_map: Json) -> Json:
-        """Create or change a ConfigMap; fields that others have set otherwise are a conflict."""
-        path = _core(namespace, "configmaps", config_map["metadata"]["name"])
-        return await self._apply(path, config_map, force=False)
+    async def apply_config_map(self, config_map: Json, over: Json | None) -> Json:
+        """Write a ConfigMap of ours, as `apply_secret` does a Secret."""
+        return await self._apply("configmaps", config_map, over)
 
     async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
         """Read the Deployments of a namespace that carry these labels."""
@@ -125,9 +121,11 @@ class Store:
         items: list[Json] = answer.get("items") or []
         return items
 
-    async def _apply(self, path: str, body: Json, *, force: bool) -> Json:
-        forced = "true" if force else "false"
-        return await self._send("PATCH", path, body, _APPLY_PATCH, fieldManager=FIELD_MANAGER, force=forced)
+    async def _apply(self, plural: str, body: Json, over: Json | None) -> Json:
+        new = body["metadata"]
+        lock = _NEW if over is None else {key: over["metadata"][key] for key in ("uid", "resourceVersion")}
+        path, locked = _core(new["namespace"], plural, new["name"]), body | {"metadata": new | lock}
+        return await self._send("PATCH", path, locked, _APPLY_PATCH, fieldManager=FIELD_MANAGER, force="true")
 
     async def _send(
         self, method: str, path: str, body: Json | None = None, content_type: str = _JSON, **query: str

@@ -3,11 +3,12 @@
 Owns its annotations and the proof that it is ours. Makes and reads JSON; sends nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from meshca import metadata
 from meshca.core.model import Absent, Blocked, Published, Root, TargetState
 from meshca.core.situation import newest_first
 from meshca.core.spec import TargetSpec
@@ -21,7 +22,7 @@ from meshca.names import (
     CA_CERT,
     CA_CRL,
     CA_KEY,
-    FIELD_MANAGER,
+    CACERTS_KEYS,
     ISTIO_GENERATED,
     LABEL_MESHCA,
     TLS_CERT,
@@ -34,6 +35,10 @@ from meshca.pki.cacerts import Cacerts, Content, decode, encode
 from meshca.pki.certs import Certificate, KeyPair
 
 Json = dict[str, Any]
+
+OPAQUE = "Opaque"
+MOST_DIGITS = 10
+"""No revision is as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +55,20 @@ class Stamps:
 
 
 def cacerts_secret(  # noqa: PLR0913  # the parts of the object
-    owner: Owner, target: TargetSpec, cacerts: Cacerts, revisions: Sequence[int], stamps: Stamps, *, owned: bool
+    owner: Owner,
+    target: TargetSpec,
+    cacerts: Cacerts,
+    revisions: Sequence[int],
+    stamps: Stamps,
+    *,
+    owned: bool,
+    kind: str = OPAQUE,
 ) -> Json:
-    """Write what a target's istiod reads, as one object for server-side apply."""
-    annotations = {
-        ANNOTATION_INTERMEDIATE: cacerts.signer.certificate.fingerprint,
-        ANNOTATION_REVISIONS: join_revisions(revisions),
-        ANNOTATION_HOME: owner.namespace,
-    }
+    """Write what a target's istiod reads, as one object for server-side apply.
+
+    A Secret keeps the type (`kind`) it has: that cannot be changed, and istiod reads any.
+    """
+    annotations = _annotations(owner, cacerts.signer.certificate, revisions)
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -68,8 +79,16 @@ def cacerts_secret(  # noqa: PLR0913  # the parts of the object
             "annotations": annotations | stamps.annotations(),
             "ownerReferences": owner.references(owned=owned),
         },
-        "type": "Opaque",
+        "type": kind,
         "data": encode_data(encode(cacerts)),
+    }
+
+
+def _annotations(owner: Owner, intermediate: Certificate, revisions: Sequence[int]) -> dict[str, str]:
+    return {
+        ANNOTATION_INTERMEDIATE: intermediate.fingerprint,
+        ANNOTATION_REVISIONS: join_revisions(revisions),
+        ANNOTATION_HOME: owner.namespace,
     }
 
 
@@ -94,14 +113,24 @@ def seen_roots(owner: Owner, secret: Json, known: Iterable[Root]) -> list[Root]:
     lost = []
     for certificate, noted in zip(bundle, _noted_revisions(secret, len(bundle)), strict=True):
         revision = noted or certs.root_revision(certificate, owner.name)
-        if certificate.fingerprint not in held and revision is not None and revision not in taken:
+        if certificate.fingerprint in held or revision is None:
+            continue
+        if revision in taken and _is_in_use(secret, certificate):
+            revision = max(taken) + 1  # another root has come to its number: this one signs, and must not be overlooked
+        if revision not in taken:
             lost.append(Root(revision=revision, certificate=certificate, has_key=False))
             taken.add(revision)
     return lost
 
 
-def read_target(
-    owner: Owner, target: TargetSpec, secret: Json | None, roots: Sequence[Root], now: datetime
+def read_target(  # noqa: PLR0913  # what is read, and what it is read against
+    owner: Owner,
+    target: TargetSpec,
+    secret: Json | None,
+    roots: Sequence[Root],
+    now: datetime,
+    *,
+    exists: Callable[[str], bool] = lambda _: True,
 ) -> TargetState:
     """Read a target's Secret: absent, ours, or not ours and never to be touched.
 
@@ -111,26 +140,63 @@ def read_target(
         secret: the object, or None when there is none.
         roots: every root of this MeshCA, those that only bundles still hold included.
         now: the API server's time, for what carries no stamp of ours.
+        exists: tells whether there is a MeshCA of this name.
     """
     if secret is None:
         return Absent()
     content = decode(data_of(secret))
     where = f"Secret {target.namespace}/{target.secret_name}"
-    other = (secret["metadata"].get("labels") or {}).get(LABEL_MESHCA, owner.name)
-    if other != owner.name:
-        return Blocked(Reason.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; {_ADOPT}")
-    home = (secret["metadata"].get("annotations") or {}).get(ANNOTATION_HOME, owner.namespace)
-    if home != owner.namespace:
-        message = (
-            f"{where} is written by the operator in namespace {home}, where its roots are; it is left alone:"
-            f" run the operator in {home} again, or stop this one"
-        )
-        return Blocked(Reason.TARGET_CLAIMED, message, home=home)
     signer = _signer(content, roots)
+    claim = _claim(owner, where, secret, signer, exists)
+    if claim is not None:
+        return claim
     stranger = _why_foreign(owner, secret, content, signer)
     if stranger is not None:
         return Blocked(Reason.FOREIGN_SECRET, f"{where} {stranger}; {_ADOPT}")
     return _published(owner, secret, content, signer, roots, now)
+
+
+def _claim(
+    owner: Owner, where: str, secret: Json, signer: Root | None, exists: Callable[[str], bool]
+) -> Blocked | None:
+    """Say who else writes a Secret, by its label and its annotation; None when nobody does."""
+    meta = secret["metadata"]
+    is_proven = signer is not None and signer.has_key
+    other = str((meta.get("labels") or {}).get(LABEL_MESHCA, owner.name))
+    if other != owner.name and exists(other):
+        return Blocked(Reason.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; let one of the two name another one")
+    if other != owner.name and not is_proven:
+        return Blocked(Reason.TARGET_CLAIMED, _orphan(owner, where, other), is_orphan=True)
+    home = str((meta.get("annotations") or {}).get(ANNOTATION_HOME, owner.namespace))
+    if home == owner.namespace:
+        return None
+    return Blocked(
+        Reason.TARGET_CLAIMED, _elsewhere(owner, where, meta, home, is_proven=is_proven), home=home, is_copy=is_proven
+    )
+
+
+def _orphan(owner: Owner, where: str, other: str) -> str:
+    return (
+        f"{where} belongs to MeshCA {other}, which does not exist any more, and workloads trust its roots. Either"
+        f" create MeshCA {other} again with the same spec: it goes on from its Secrets. Or hand it over: copy its root"
+        f" into a Secret of namespace {owner.namespace} and name that in spec.root.source.secret of MeshCA {owner.name}"
+        " (docs/handover.md). Do not delete it: an unrelated root would take its place"
+    )
+
+
+def _elsewhere(owner: Owner, where: str, meta: Json, home: str, *, is_proven: bool) -> str:
+    if not is_proven:
+        return (
+            f"{where} is written by the operator in namespace {home}, where its roots are; it is left alone:"
+            f" run the operator in {home} again, or stop this one"
+        )
+    command = (
+        f"kubectl -n {meta['namespace']} annotate secret {meta['name']} --overwrite {ANNOTATION_HOME}={owner.namespace}"
+    )
+    return (
+        f"{where} is written by the operator in namespace {home}, but its root is here too; it is not renewed from"
+        f" here. If nothing runs in {home} any more (kubectl -n {home} get pods,secrets), hand it over: {command}"
+    )
 
 
 _ADOPT = "it is left alone; move it away (and its users with it) or choose another secretName"
@@ -151,12 +217,7 @@ def _why_foreign(owner: Owner, secret: Json, content: Content, signer: Root | No
 
 def _is_marked(owner: Owner, secret: Json) -> bool:
     """Our label alone can be copied; the API server's record of who wrote the fields cannot, by accident."""
-    return is_of(owner, secret) and _our_apply(secret) is not None
-
-
-def _our_apply(secret: Json) -> Mapping[str, Any] | None:
-    entries = secret["metadata"].get("managedFields") or ()
-    return next((e for e in entries if e.get("manager") == FIELD_MANAGER and e.get("operation") == "Apply"), None)
+    return is_of(owner, secret) and metadata.our_apply(secret["metadata"]) is not None
 
 
 def _is_another_ca(secret: Json, content: Content) -> bool:
@@ -181,46 +242,54 @@ def _published(  # noqa: PLR0913, PLR0917  # what was read, and what it is read 
     by_fingerprint = {root.certificate.fingerprint: root.revision for root in roots}
     bundle = tuple(by_fingerprint[each.fingerprint] for each in content.bundle if each.fingerprint in by_fingerprint)
     is_sound = content.key_matches and signer is not None
-    entry = _our_apply(secret)
-    written_at = now if entry is None else _time(entry.get("time"), now)
-    annotations = secret["metadata"].get("annotations") or {}
+    editor = metadata.editor(secret, CACERTS_KEYS)
+    meta = secret["metadata"]
+    written_at = metadata.data_written_at(secret, now)
     return Published(
         intermediate=content.intermediate if is_sound else None,
         bundle=bundle,
-        intact=is_sound and _is_intact(owner, secret, content, bundle),
+        intact=is_sound and editor is None and _is_canonical(content, bundle),
         written_at=written_at,
-        bundle_since=_time(annotations.get(ANNOTATION_BUNDLE_SINCE), written_at),
-        signer_since=_time(annotations.get(ANNOTATION_SIGNER_SINCE), written_at),
-        owned=owner.owns(secret["metadata"]),
+        bundle_since=metadata.stamp(meta, ANNOTATION_BUNDLE_SINCE, written_at),
+        signer_since=metadata.stamp(meta, ANNOTATION_SIGNER_SINCE, written_at),
+        owned=owner.owns(meta),
         has_crl=CA_CRL in (secret.get("data") or {}),
+        editor=editor,
+        wrong=_wrong(owner, meta, content, bundle),
+        immutable=secret.get("immutable") is True,
+        exposed=metadata.exposes(secret, CA_KEY),
+        strays=metadata.strays(owner.uid, secret),
     )
 
 
-def _is_intact(owner: Owner, secret: Json, content: Content, bundle: tuple[int, ...]) -> bool:
-    metadata = secret["metadata"]
-    annotations = metadata.get("annotations") or {}
-    assert content.intermediate is not None
+def _is_canonical(content: Content, bundle: tuple[int, ...]) -> bool:
+    return content.canonical and len(bundle) == len(content.bundle) and bundle == newest_first(bundle)
+
+
+def _wrong(owner: Owner, meta: Json, content: Content, bundle: tuple[int, ...]) -> tuple[str, ...]:
+    """Say what of our labels and annotations is not as we write it for this content."""
+    if content.intermediate is None:
+        return ()
+    annotations = _annotations(owner, content.intermediate, bundle)
     return (
-        content.canonical
-        and len(bundle) == len(content.bundle)
-        and _is_marked(owner, secret)
-        and owner.labels().items() <= (metadata.get("labels") or {}).items()
-        and annotations.get(ANNOTATION_INTERMEDIATE) == content.intermediate.fingerprint
-        and annotations.get(ANNOTATION_REVISIONS) == join_revisions(bundle)
-        and bundle == newest_first(set(bundle))
+        *metadata.differences(meta, "labels", owner.labels()),
+        *metadata.differences(meta, "annotations", annotations),
+    )
+
+
+def _is_in_use(secret: Json, root: Certificate) -> bool:
+    """Tell whether the Secret's intermediate is under this root, and the one that we wrote."""
+    intermediate = decode(data_of(secret)).intermediate
+    noted = (secret["metadata"].get("annotations") or {}).get(ANNOTATION_INTERMEDIATE)
+    return (
+        intermediate is not None
+        and intermediate.fingerprint == noted
+        and (intermediate.issuer, intermediate.issuer_id) == (root.subject, root.authority_id)
     )
 
 
 def _noted_revisions(secret: Json, count: int) -> list[int | None]:
     noted = str((secret["metadata"].get("annotations") or {}).get(ANNOTATION_REVISIONS, "")).split(",")
-    if len(noted) != count or not all(each.isascii() and each.isdigit() for each in noted):
+    if len(noted) != count or not all(each.isascii() and each.isdigit() and len(each) < MOST_DIGITS for each in noted):
         return [None] * count
     return [int(each) for each in noted]
-
-
-def _time(text: object, default: datetime) -> datetime:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return default
-    return moment.astimezone(UTC) if moment.tzinfo else default

@@ -179,6 +179,7 @@ class WorkQueue:
         if isinstance(error, StoreError) and error.retry_after is not None:
             delay = max(error.retry_after, delay)
         if isinstance(error, MeshCAError):
+            delay = delay if error.look_again is None else min(delay, error.look_again)
             fields = {"meshca": key, "reason": error.reason}
             logger.warning("%s; next try in %.0f s", error.message, delay, extra=fields)
         else:

@@ -37,7 +37,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from meshca.core.model import Action, Observed, OwnRoot, Step, WriteCacerts, WriteConfigMap
+from meshca.core.model import Action, CleanRoot, CleanTarget, Observed, OwnRoot, Step, WriteCacerts, WriteConfigMap
 from meshca.core.spec import MeshCASpec
 from meshca.names import RootState
 from tests.core.cluster import NOW, Cluster, RootSecret, Sight, Stored, Version, mishaps, put
@@ -297,7 +297,7 @@ def _without_conflict(state: State, written: str | int) -> State:
 def _object(action: Action) -> str | int:
     """Name the object that an action writes, with a precondition on its version."""
     match action:
-        case WriteCacerts(target):
+        case WriteCacerts(target) | CleanTarget(target):
             return target
         case WriteConfigMap(name):
             return name
@@ -359,7 +359,7 @@ def _renamed_action(action: Action, by: int) -> Action:
         case WriteCacerts():
             bundle = tuple(revision + by for revision in action.bundle)
             return replace(action, signer=action.signer + by, bundle=bundle)
-        case WriteConfigMap() | OwnRoot():
+        case WriteConfigMap() | OwnRoot() | CleanRoot() | CleanTarget():
             raise AssertionError(f"nothing in this world asks for {action}")
         case _:
             return replace(action, revision=action.revision + by)

@@ -47,9 +47,17 @@ ROOT_2 = Root(revision=2, certificate=NEXT.certificate, state=RootState.PREPARED
 
 
 def as_stored(secret: Secret, manager: str = "meshca", operation: str = "Apply") -> Secret:
-    """Return an object as the API server answers it."""
-    secret["metadata"]["managedFields"] = [{"manager": manager, "operation": operation, "time": "2026-01-01T11:00:00Z"}]
+    """Return an object as the API server answers it: all its fields are this manager's."""
+    metadata = {each: named(secret["metadata"].get(each) or {}) for each in ("labels", "annotations")}
+    fields = {"f:data": named(secret["data"]), "f:metadata": named(metadata)}
+    record = {"manager": manager, "operation": operation, "time": "2026-01-01T11:00:00Z", "fieldsV1": fields}
+    secret["metadata"]["managedFields"] = [record]
     return secret
+
+
+def named(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields as managedFields have them."""
+    return {f"f:{name}": inner if isinstance(inner, dict) else {} for name, inner in fields.items()}
 
 
 def ours(bundle: tuple[KeyPair, ...] = (PAIR,), stamps: Stamps | None = None) -> Secret:
@@ -209,7 +217,7 @@ DAMAGED: dict[str, tuple[Callable[[], Secret], bool, tuple[int, ...]]] = {
 def test_ours_but_damaged(make: Callable[[], Secret], keeps: bool, bundle: tuple[int, ...]) -> None:
     state = read(make())
     assert isinstance(state, Published)
-    assert not state.intact
+    assert not state.intact or state.wrong
     assert (state.intermediate is not None) == keeps
     assert state.bundle == bundle
 
@@ -273,11 +281,52 @@ def test_a_state_that_nobody_knows_is_none() -> None:
 
 
 def test_a_published_bundle_is_read_back() -> None:
-    written = objects.config_map(OWNER, "mesh-trust-bundle", [ROOT_2, ROOT], owned=False)
-    assert objects.read_config_map(written, [ROOT, ROOT_2]) == (2, 1)
-    assert objects.read_config_map(written, [ROOT]) == (0, 1)
-    assert objects.read_config_map({"data": {"root-cert.pem": "x"}}, [ROOT]) == ()
-    assert objects.read_config_map(None, [ROOT]) is None
+    written = config_map()
+    assert objects.read_config_map(OWNER, "bundle", written, [ROOT, ROOT_2]) == (2, 1)
+    assert objects.read_config_map(OWNER, "bundle", written, [ROOT]) == ()
+    assert objects.read_config_map(OWNER, "bundle", None, [ROOT]) is None
+
+
+def config_map() -> Secret:
+    """Return the public copy of a bundle as we write it."""
+    return as_stored(objects.config_map(OWNER, "bundle", [ROOT_2, ROOT], owned=False))
+
+
+NOT_AS_WRITTEN: dict[str, Callable[[], Secret]] = {
+    "garbage": lambda: config_map() | {"data": {"root-cert.pem": "x"}},
+    "no data": lambda: config_map() | {"data": None},
+    "half of a character": lambda: config_map() | {"data": {"root-cert.pem": "\ud800"}},
+    "a comment of somebody's": lambda: (
+        config_map() | {"data": {"root-cert.pem": "# mine\n" + ROOT.certificate.pem.decode()}}
+    ),
+    "without our label": lambda: with_metadata(config_map(), labels=None),
+    "without our annotation": lambda: with_metadata(config_map(), annotations=None),
+}
+
+
+@pytest.mark.parametrize("make", NOT_AS_WRITTEN.values(), ids=NOT_AS_WRITTEN.keys())
+def test_a_config_map_of_ours_is_written_anew_when_it_holds(make: Callable[[], Secret]) -> None:
+    assert objects.read_config_map(OWNER, "bundle", make(), [ROOT, ROOT_2]) == ()
+
+
+LEFT_ALONE: dict[str, tuple[Callable[[], Secret], Reason]] = {
+    "somebody else's": (lambda: as_stored(config_map(), "other-tool", "Update"), Reason.FOREIGN_CONFIG_MAP),
+    "another MeshCA's": (
+        lambda: with_metadata(config_map(), labels={LABEL_MESHCA: "other"}),
+        Reason.TARGET_CLAIMED,
+    ),
+    "one that can never change": (
+        lambda: config_map() | {"data": {}, "immutable": True},
+        Reason.CONFIG_MAP_IMMUTABLE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), LEFT_ALONE.values(), ids=LEFT_ALONE.keys())
+def test_a_config_map_is_left_alone_and_told_of_when_it_is(make: Callable[[], Secret], reason: Reason) -> None:
+    state = objects.read_config_map(OWNER, "bundle", make(), [ROOT, ROOT_2])
+    assert isinstance(state, Blocked)
+    assert state.reason is reason
 
 
 def test_no_private_key_is_shown_by_what_holds_one() -> None:

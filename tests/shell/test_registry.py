@@ -50,10 +50,11 @@ def test_rivals_are_told_of_every_change_of_a_claim() -> None:
 
 
 def test_an_invalid_spec_claims_nothing() -> None:
-    made = registry(body("bad", "a", nonsense=1), body("good", "a", created="2026-01-02T00:00:00Z"))
+    made = registry(body("bad", "a", targets=[]), body("good", "a", created="2026-01-02T00:00:00Z"))
     bad = made.get("bad")
     assert bad is not None
-    assert isinstance(bad.spec, SpecError)
+    assert bad.spec is None
+    assert isinstance(bad.error, SpecError)
     assert claimed(made, "good") == {}
 
 

@@ -21,7 +21,8 @@ class Fields:
             raise SpecError(path, "must be an object")
         unknown = sorted(set(value) - set(known))
         if unknown:
-            raise SpecError(f"{path}.{unknown[0]}", f"unknown field; {path} has {', '.join(known)}")
+            message = f"unknown field; {path} has {', '.join(known)}"
+            raise SpecError(f"{path}.{unknown[0]}", message, is_unknown=True)
         self.value, self.path = value, path
 
     def get(self, key: str) -> Any:
@@ -82,7 +83,10 @@ class Fields:
         if moment is None or moment.tzinfo is None:
             raise SpecError(self.at(key), f"{value!r} is not a time with its zone, such as 2026-01-31T12:00:00Z")
         # Certificates know whole seconds only: a fraction would be newer than any of them.
-        return moment.astimezone(UTC).replace(microsecond=0)
+        try:
+            return moment.astimezone(UTC).replace(microsecond=0)
+        except OverflowError:
+            raise SpecError(self.at(key), f"{value!r} is out of range") from None
 
     def member(self, known: tuple[str, ...], supported: tuple[str, ...]) -> str:
         """Name the one member of this union that is set."""

@@ -27,6 +27,10 @@ class Root:
     """True: made elsewhere and imported."""
     owned: bool = False
     """True: the Secret is deleted with the MeshCA (an owner reference)."""
+    finalizers: tuple[str, ...] = ()
+    """What keeps its Secret, which somebody deleted: gone for trust, though its key is still there."""
+    strays: tuple[str, ...] = ()
+    """What has to leave the Secret's metadata, as people read it."""
 
     @property
     def issued_at(self) -> datetime:
@@ -57,6 +61,10 @@ class Blocked:
     """True: the API server failed, and may not the next time."""
     home: str | None = None
     """The namespace of another operator that writes it."""
+    is_copy: bool = False
+    """True: the root that it is under is here as well, so that the other operator may be gone."""
+    is_orphan: bool = False
+    """True: it belongs to a MeshCA that is gone, and can be handed over with its root."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +76,24 @@ class Published:
     bundle: tuple[int, ...]
     """Revisions of the roots in `root-cert.pem`, in its order; certificates of strangers left out."""
     intact: bool
-    """False: the files are not byte for byte what we write for this content."""
+    """False: the files are not byte for byte what we write for this content, or not written by us."""
     written_at: datetime
     bundle_since: datetime
     signer_since: datetime
     owned: bool = False
     has_crl: bool = False
+    editor: str | None = None
+    """Who wrote the files last, as the API server has it (a field manager); None: we did."""
+    wrong: tuple[str, ...] = ()
+    """What our labels and annotations should be and are not, as people read it."""
+    is_undone: bool = False
+    """True: exactly this was put right before, and somebody set it back."""
+    immutable: bool = False
+    """True: no write can change its data any more."""
+    exposed: bool = False
+    """True: its private key stands in its metadata too."""
+    strays: tuple[str, ...] = ()
+    """What has to leave its metadata, as people read it: keys in annotations, owner references to what is gone."""
 
 
 TargetState = Absent | Blocked | Published
@@ -104,8 +124,10 @@ class Observed:
     """The root in `spec.root.source.secret`, or what is wrong with it; None when roots are generated."""
     reloads: Mapping[str, Reload] = field(default_factory=dict)
     """By target name; asked for only while a rotation is wanted or under way."""
-    config_map: tuple[int, ...] | None = None
-    """Revisions of the roots in the published ConfigMap; None when there is none."""
+    config_map: tuple[int, ...] | Blocked | None = None
+    """Revisions of the roots in the published ConfigMap; None when there is none, Blocked when it is not ours."""
+    is_clock_sure: bool = True
+    """False: this pod's clock contradicts the API server's, so that nothing is held to be from the future."""
 
     def with_target(self, name: str, state: TargetState) -> "Observed":
         """Return the same with one target's state replaced."""
@@ -154,6 +176,14 @@ class DestroyRoot:
 
 
 @dataclass(frozen=True, slots=True)
+class CleanRoot:
+    """Take out of the metadata of a root's Secret what must not be there."""
+
+    revision: int
+    strays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WriteCacerts:
     """Write a target's Secret in one request."""
 
@@ -167,6 +197,14 @@ class WriteCacerts:
 
 
 @dataclass(frozen=True, slots=True)
+class CleanTarget:
+    """Take out of the metadata of a target's Secret what must not be there."""
+
+    target: str
+    strays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WriteConfigMap:
     """Publish the trust bundle for people and other tools."""
 
@@ -174,7 +212,23 @@ class WriteConfigMap:
     bundle: tuple[int, ...]
 
 
-Action = CreateRoot | MarkRoot | OwnRoot | DestroyRoot | WriteCacerts | WriteConfigMap
+Action = CreateRoot | MarkRoot | OwnRoot | CleanRoot | DestroyRoot | WriteCacerts | CleanTarget | WriteConfigMap
+
+
+def target_of(action: Action) -> str | None:
+    """Return the name of the target whose Secret an action writes."""
+    return action.target if isinstance(action, WriteCacerts | CleanTarget) else None
+
+
+def object_of(action: Action) -> str:
+    """Name the one object that an action writes: two actions of one name write the same."""
+    match action:
+        case WriteCacerts(target) | CleanTarget(target):
+            return f"target {target}"
+        case WriteConfigMap(name):
+            return f"ConfigMap {name}"
+        case _:
+            return f"root {action.revision}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +257,42 @@ Outcome = Iterator[Step | Hold]
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """What failed in this pass: not tried again before the next, and nothing else waits for it.
+
+    Attributes:
+        actions: what was refused, each with what people are told; another write of the same object may succeed.
+        objects: what no action touches again, by `object_of`: it is not what was observed, or does not answer.
+    """
+
+    actions: Mapping[Action, Hold] = field(default_factory=dict)
+    objects: Mapping[str, Hold] = field(default_factory=dict)
+
+    def why(self, action: Action) -> Hold | None:
+        """Return what is said instead of carrying out an action; None when nothing is against it."""
+        return self.actions.get(action) or self.objects.get(object_of(action))
+
+    def holds_target(self, name: str) -> bool:
+        """Tell whether a target could not be written."""
+        return f"target {name}" in {*map(object_of, self.actions), *self.objects}
+
+    def with_action(self, action: Action, hold: Hold) -> "Aside":
+        """Return the same with an action that was refused."""
+        return replace(self, actions={**self.actions, action: hold})
+
+    def with_object(self, action: Action, hold: Hold) -> "Aside":
+        """Return the same with the object of an action, which may not be what was observed."""
+        return replace(self, objects={**self.objects, object_of(action): hold})
+
+
+NOTHING_ASIDE = Aside()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The next step, if one is due, and everything that is waited for."""
 
     step: Step | None
     holds: tuple[Hold, ...]
+    faults: tuple[Exception, ...] = ()
+    """What rules failed with: a fault of ours, of which the other rules know nothing."""

@@ -7,7 +7,7 @@ core/rotation.py has the law.
 from datetime import datetime
 
 from meshca.core import schedule
-from meshca.core.model import Hold, Outcome, Published, Root, Step, WriteCacerts
+from meshca.core.model import Action, Hold, Outcome, Published, Root, Step, WriteCacerts
 from meshca.core.situation import Situation, Standing, is_spent, newest_first
 from meshca.core.spec import DeletionPolicy
 from meshca.core.words import roots, when
@@ -21,20 +21,40 @@ def advance(situation: Situation, standing: Standing, name: str, target: Publish
     if signer is None:
         yield issue(situation, name, newest_first(wanted), Reason.SECRET_REPAIRED)
         return
-    union = newest_first(wanted | {signer.revision})
-    move: Step | Hold | None = None
-    if len(union) > len(target.bundle):
-        move = _grow(standing, name, signer, union)
-    elif signer != standing.signer:
-        move = _switch(situation, standing, name, target, signer)
-    elif len(union) > len(standing.bundle):
-        move = _shrink(situation, standing, name, target)
-    if isinstance(move, Step):
-        yield move
-        return
+    move = _move(situation, standing, name, target, signer) if situation.spec.partial is None else None
     if move is not None:
         yield move
-    yield from _repair(situation, name, target, signer)
+    if not isinstance(move, Step) or situation.aside.why(move.action):
+        yield from _repair(situation, name, target, signer)
+
+
+def _move(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold | None:
+    union = newest_first({*target.bundle, *standing.bundle, signer.revision})
+    if _is_set_back(situation, standing, target, signer):
+        action = WriteCacerts(name, standing.newest.revision, union, issue=True)
+        message = (
+            f"target {name} signs under root {standing.newest.revision} again: {target.editor} had written older"
+            f" files, and no proxy trusts root {signer.revision} alone"
+        )
+        return Step(action, Reason.SECRET_REPAIRED, message)
+    if len(union) > len(target.bundle):
+        return _grow(standing, name, signer, union)
+    if signer != standing.signer:
+        return _switch(situation, standing, name, target, signer)
+    if len(union) > len(standing.bundle):
+        return _shrink(situation, standing, name, target)
+    return None
+
+
+def _is_set_back(situation: Situation, standing: Standing, target: Published, signer: Root) -> bool:
+    """Tell whether older files were put over ours after the rotation: what workloads trust decides who signs.
+
+    The label says that every proxy trusts the newest root, and that nothing under an
+    older one is valid. A target that merely lags behind (it was not in the spec for a
+    while) holds what we wrote ourselves.
+    """
+    is_over = standing.state is RootState.SOLE and situation.can_sign(standing.newest)
+    return is_over and signer != standing.newest and target.editor is not None
 
 
 def _grow(standing: Standing, name: str, signer: Root, union: tuple[int, ...]) -> Step:
@@ -48,7 +68,7 @@ def _grow(standing: Standing, name: str, signer: Root, union: tuple[int, ...]) -
 def _switch(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold:
     new, until = standing.signer, schedule.trusted_at(target, situation.spec)
     if not situation.can_sign(new):
-        return _cannot_sign(new, f"target {name} cannot switch to root {new.revision}")
+        return _cannot_sign(situation, new, f"target {name} cannot switch to root {new.revision}")
     if situation.now >= until or is_spent(situation, target, signer):
         action = WriteCacerts(name, new.revision, target.bundle, issue=True)
         return Step(action, Reason.SIGNER_SWITCHED, f"target {name} now signs under root {new.revision}")
@@ -58,7 +78,12 @@ def _switch(situation: Situation, standing: Standing, name: str, target: Publish
 
 def _shrink(situation: Situation, standing: Standing, name: str, target: Published) -> Step | Hold:
     extra = newest_first(set(target.bundle) - set(standing.bundle))
-    until = max(schedule.drained_at(target, situation.spec), schedule.bundle_loaded_at(target, situation.spec))
+    # Workloads of all targets meet: what one of them signs, none may stop to trust.
+    drained = (schedule.drained_at(each, situation.spec) for each in situation.published.values())
+    until = max(*drained, schedule.bundle_loaded_at(target, situation.spec))
+    signing = {root.revision for each in situation.published.values() if (root := situation.signer_of(each))}
+    if signing & set(extra):
+        return Hold(Reason.TRUST_REMOVED, f"target {name} drops {roots(extra)} when no target signs under it")
     if situation.now >= until:
         action = WriteCacerts(name, standing.signer.revision, standing.bundle, issue=False)
         return Step(action, Reason.TRUST_REMOVED, f"target {name} no longer trusts {roots(extra)}")
@@ -68,11 +93,23 @@ def _shrink(situation: Situation, standing: Standing, name: str, target: Publish
 
 def _repair(situation: Situation, name: str, target: Published, signer: Root) -> Outcome:
     wanted = situation.spec.deletion_policy is DeletionPolicy.DELETE
-    action = WriteCacerts(name, signer.revision, newest_first(set(target.bundle)), issue=False)
+    action = WriteCacerts(name, signer.revision, newest_first(target.bundle), issue=False)
     if not target.intact:
-        yield Step(action, Reason.SECRET_REPAIRED, f"target {name} is put back: its Secret had been edited")
+        by = f" by {target.editor}" if target.editor else ""
+        yield Step(action, Reason.SECRET_REPAIRED, f"target {name} is put back: its Secret had been edited{by}")
+    elif target.wrong and target.is_undone:
+        yield Hold(Reason.REPAIR_UNDONE, _undone(name, target), stalled=True)
+    elif target.wrong:
+        yield Step(action, Reason.SECRET_REPAIRED, f"target {name} is put back: {'; '.join(target.wrong)}")
     elif target.owned != wanted:
         yield Step(action, Reason.OWNERSHIP_CHANGED, f"target {name} follows deletionPolicy")
+
+
+def _undone(name: str, target: Published) -> str:
+    return (
+        f"the metadata of target {name} does not stay as it is written: {'; '.join(target.wrong)}; let the policy,"
+        " webhook or controller that sets it leave this Secret alone (renewals and rotations go on all the same)"
+    )
 
 
 def issue(situation: Situation, name: str, bundle: tuple[int, ...], reason: Reason) -> Step | Hold:
@@ -80,7 +117,7 @@ def issue(situation: Situation, name: str, bundle: tuple[int, ...], reason: Reas
     assert situation.standing is not None
     signer = situation.standing.signer
     if not situation.can_sign(signer):
-        return _cannot_sign(signer, f"target {name} has no intermediate, and cannot get one")
+        return _cannot_sign(situation, signer, f"target {name} has no intermediate, and cannot get one")
     action = WriteCacerts(name, signer.revision, bundle, issue=True)
     verb = "gets its" if reason is Reason.INTERMEDIATE_ISSUED else "was damaged or deleted and gets a new"
     return Step(action, reason, f"target {name} {verb} intermediate under root {signer.revision}")
@@ -96,16 +133,17 @@ def renew(situation: Situation, name: str, target: Published, signer: Root) -> S
         return Hold(Reason.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}", at)
     if not situation.can_sign(signer):
         what = f"the intermediate of target {name}, which ends at {when(until)}, cannot be renewed"
-        return _cannot_sign(signer, what)
+        return _cannot_sign(situation, signer, what)
     if target.has_crl and now <= until:
         # What is there works, also after a restart of istiod; what would be written does not.
         message = f"an intermediate that ends at {when(until)} is not renewed: {crl_obstacle(name)}"
         return Hold(Reason.CRL_PRESENT, message, stalled=True)
-    loaded = schedule.loaded_at(target, spec)
-    if now < min(loaded, until):
+    is_urgent = target.exposed or is_spent(situation, target, signer)
+    loaded = now if is_urgent else min(schedule.loaded_at(target, spec), until)
+    if now < loaded:
         message = f"renews the intermediate of target {name} because {why}, once the last change is loaded"
         return Hold(Reason.INTERMEDIATE_RENEWED, message, loaded)
-    action = WriteCacerts(name, signer.revision, newest_first(set(target.bundle)), issue=True)
+    action = WriteCacerts(name, signer.revision, newest_first(target.bundle), issue=True)
     return Step(action, Reason.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}: {why}")
 
 
@@ -113,6 +151,10 @@ def _why_renew(situation: Situation, target: Published, signer: Root) -> str | N
     assert target.intermediate is not None
     spec, now, intermediate = situation.spec, situation.now, target.intermediate
     wanted = spec.intermediate.issued_after
+    if situation.is_early(intermediate):
+        return f"it is not valid before {when(intermediate.not_before)}: it was made by a clock that was ahead"
+    if target.exposed:
+        return "its private key was to be read in the Secret's metadata"
     if intermediate.key != spec.intermediate.key:
         return f"spec.intermediate.privateKey asks for {spec.intermediate.key}"
     if wanted is not None and schedule.issued_at(intermediate) < wanted <= now:
@@ -149,9 +191,30 @@ def crl_obstacle(name: str) -> str:
     )
 
 
-def _cannot_sign(signer: Root, what: str) -> Hold:
+def _cannot_sign(situation: Situation, signer: Root, what: str) -> Hold:
     """Say what cannot be done because a root can sign no more; the way out is a new root (core/replacement.py)."""
     if not signer.has_key:
         return Hold(Reason.ROOT_KEY_LOST, f"{what}: the key of root {signer.revision} is lost", stalled=True)
+    if situation.is_early(signer.certificate):
+        start = when(signer.certificate.not_before)
+        return Hold(Reason.NOT_YET_VALID, f"{what}: root {signer.revision} is not valid before {start}")
     ended = when(signer.certificate.not_after)
     return Hold(Reason.EXPIRED, f"{what}: root {signer.revision} expired at {ended}")
+
+
+def cannot_write(situation: Situation, action: Action) -> Hold | None:
+    """Say why a target's Secret takes no write, whatever it is."""
+    target = situation.published.get(action.target) if isinstance(action, WriteCacerts) else None
+    return (
+        immutable(action.target, target) if isinstance(action, WriteCacerts) and target and target.immutable else None
+    )
+
+
+def immutable(name: str, target: Published) -> Hold:
+    """Say that a target's Secret can never change again, until when that goes well, and the remedy."""
+    until = f" before {when(target.intermediate.not_after)}" if target.intermediate else ""
+    message = (
+        f"the Secret of target {name} is immutable, so that it cannot be renewed: delete it{until}, it is made anew at"
+        " once under the same root; then restart istiod, since the kubelet does not follow an immutable Secret"
+    )
+    return Hold(Reason.SECRET_IMMUTABLE, message, stalled=True)

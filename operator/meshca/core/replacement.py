@@ -3,7 +3,7 @@
 from meshca.core import schedule
 from meshca.core.duration import format_duration
 from meshca.core.model import Blocked, Hold, Outcome, Published, Root
-from meshca.core.moves import crl_obstacle
+from meshca.core.moves import crl_obstacle, immutable
 from meshca.core.situation import Situation, Standing, is_spent
 from meshca.core.spec import FromSecret, RootReload, rotation_time
 from meshca.core.words import when
@@ -16,6 +16,8 @@ def why_rotate(situation: Situation, standing: Standing) -> str | None:
     root = standing.newest
     if not root.has_key:
         return f"the key of root {root.revision} is lost"
+    if situation.is_early(root.certificate):
+        return _too_early(root)
     return _why_another(situation, root) or _why_newer(situation, root)
 
 
@@ -29,6 +31,20 @@ def _why_another(situation: Situation, root: Root) -> str | None:
     if isinstance(given, MeshCAError):
         return f"Secret {spec.source.name} no longer holds a usable root"
     return None if given in {None, root.certificate} else f"Secret {spec.source.name} holds another root"
+
+
+def why_abandon(situation: Situation, root: Root) -> str | None:
+    """Say why a root that never signed never shall, or None."""
+    if situation.is_early(root.certificate):
+        return _too_early(root)
+    source, given = situation.spec.root.source, situation.observed.given
+    is_superseded = root.given and not (isinstance(source, FromSecret) and isinstance(given, MeshCAError))
+    return _why_another(situation, root) if is_superseded else None
+
+
+def _too_early(root: Root) -> str:
+    start = when(root.certificate.not_before)
+    return f"root {root.revision} is not valid before {start}: it was made by a clock that was ahead"
 
 
 def _why_newer(situation: Situation, root: Root) -> str | None:
@@ -75,7 +91,12 @@ def _target_obstacles(situation: Situation, standing: Standing, why: str) -> lis
         for name, state in situation.observed.targets.items()
         if isinstance(state, Blocked)
     ]
-    return [*blocked, *load_holds(situation, held, deadline)]
+    unwritable = [
+        Hold(Reason.SECRET_IMMUTABLE, f"{held}: {immutable(name, target).message}; {deadline}", stalled=True)
+        for name, target in situation.published.items()
+        if target.immutable
+    ]
+    return [*blocked, *unwritable, *load_holds(situation, held, deadline)]
 
 
 def load_holds(situation: Situation, what: str, remark: str) -> list[Hold]:

@@ -29,13 +29,17 @@ A rule looks at one situation. It yields a Step if it would act now, and a Hold
 for everything it waits for. Order matters: the first Step wins.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from meshca.core import schedule
 from meshca.core.model import (
+    NOTHING_ASIDE,
     Absent,
+    Aside,
     Blocked,
+    CleanRoot,
+    CleanTarget,
     CreateRoot,
     DestroyRoot,
     Hold,
@@ -50,39 +54,55 @@ from meshca.core.model import (
     TargetState,
     WriteConfigMap,
 )
-from meshca.core.moves import advance, issue, renew
-from meshca.core.replacement import load_holds, obstacles, rotates_later, why_rotate
+from meshca.core.moves import advance, cannot_write, immutable, issue, renew
+from meshca.core.replacement import load_holds, obstacles, rotates_later, why_abandon, why_rotate
 from meshca.core.situation import Situation, Standing, is_spent, situate
 from meshca.core.spec import DeletionPolicy, FromSecret, MeshCASpec
 from meshca.core.words import roots
-from meshca.errors import MeshCAError
-from meshca.names import Reason, RootState
+from meshca.errors import MeshCAError, SpecError
+from meshca.names import Reason, RootState, root_secret_name
 
 Rule = Callable[[Situation], Outcome]
 
 
-def plan(spec: MeshCASpec, observed: Observed, now: datetime) -> Plan:
+def plan(spec: MeshCASpec, observed: Observed, now: datetime, aside: Aside = NOTHING_ASIDE) -> Plan:
     """Decide the next safe step of a MeshCA, and tell what is waited for.
 
     Args:
         spec: what its owner wants.
         observed: what the cluster holds.
         now: the API server's time.
+        aside: what has failed in this pass. Every rule gets its turn without it.
     """
-    situation = situate(spec, observed, now)
-    holds: list[Hold] = []
-    for rule in RULES:
-        for outcome in rule(situation):
-            if isinstance(outcome, Step):
-                return Plan(outcome, tuple(holds))
+    situation = situate(spec, observed, now, aside)
+    holds: list[Hold] = [] if spec.partial is None else [invalid(spec.partial)]
+    faults: list[Exception] = []
+    for rule in RULES if spec.partial is None else CARE:
+        try:
+            step = next(_steps(situation, rule, holds), None)
+        except Exception as fault:  # noqa: BLE001  # the others get their turn; the shell tells of it
+            faults.append(fault)
+            continue
+        if step is not None:
+            return Plan(step, tuple(holds), tuple(faults))
+    return Plan(None, tuple(holds), tuple(faults))
+
+
+def _steps(situation: Situation, rule: Rule, holds: list[Hold]) -> Iterator[Step]:
+    """Yield the steps of a rule that can be taken; say of the others, and of all that is waited for, why not."""
+    for outcome in rule(situation):
+        if isinstance(outcome, Hold):
             holds.append(outcome)
-    return Plan(None, tuple(holds))
+        elif held := situation.aside.why(outcome.action) or cannot_write(situation, outcome.action):
+            holds.append(held)
+        else:
+            yield outcome
 
 
 def needs_reloads(situation: Situation) -> bool:
     """Tell whether it matters now if istiod will load a changed set of roots."""
     standing = situation.standing
-    if standing is None or not situation.published:
+    if standing is None or not situation.published or situation.spec.partial is not None:
         return False
     return standing.state is not RootState.SOLE or why_rotate(situation, standing) is not None
 
@@ -94,7 +114,7 @@ def bootstrap(situation: Situation) -> Outcome:
     """Make the first root, or the next one when every key is lost and nothing signs any more."""
     if situation.standing is not None:
         return
-    if all(isinstance(state, Blocked) for state in situation.observed.targets.values()):
+    if not any(_can_be_served(state) for state in situation.observed.targets.values()):
         return
     seen = situation.observed.roots
     # Roots that only a bundle still holds go on being trusted until their certificates are gone.
@@ -110,6 +130,11 @@ def bootstrap(situation: Situation) -> Outcome:
         yield Step(CreateRoot(revision, state), Reason.ROOT_ISSUED, f"makes root {revision}")
 
 
+def _can_be_served(state: TargetState) -> bool:
+    """Tell whether a root would be of use to a target; one that is handed over is known by its root."""
+    return not isinstance(state, Blocked) or state.is_orphan
+
+
 def own_roots(situation: Situation) -> Outcome:
     """Tie the roots' Secrets to the MeshCA, or untie them, as `deletionPolicy` says."""
     wanted = situation.spec.deletion_policy is DeletionPolicy.DELETE
@@ -118,6 +143,21 @@ def own_roots(situation: Situation) -> Outcome:
             verb = "ties" if wanted else "unties"
             message = f"{verb} root {root.revision} {'to' if wanted else 'from'} the MeshCA: deletionPolicy changed"
             yield Step(OwnRoot(root.revision, wanted), Reason.OWNERSHIP_CHANGED, message)
+
+
+def clean_metadata(situation: Situation) -> Outcome:
+    """Take out of our Secrets' metadata what others put there: keys in annotations, owners that are gone.
+
+    Only after a renewal: that a key was to be read there is the reason for it.
+    """
+    for name, target in situation.published.items():
+        if target.strays:
+            message = f"takes out of the metadata of target {name}: {', '.join(target.strays)}"
+            yield Step(CleanTarget(name, target.strays), Reason.METADATA_CLEANED, message)
+    for root in situation.observed.roots:
+        if root.strays and root.has_key:
+            message = f"takes out of the metadata of root {root.revision}'s Secret: {', '.join(root.strays)}"
+            yield Step(CleanRoot(root.revision, root.strays), Reason.METADATA_CLEANED, message)
 
 
 def publish(situation: Situation) -> Outcome:
@@ -132,15 +172,23 @@ def publish(situation: Situation) -> Outcome:
                 yield _blocked(blocked)
             case Absent(was_published):
                 reason = Reason.SECRET_REPAIRED if was_published else Reason.INTERMEDIATE_ISSUED
-                yield issue(situation, name, standing.bundle, reason)
+                if was_published or situation.spec.partial is None:
+                    yield issue(situation, name, standing.bundle, reason)
             case Published():
+                if state.immutable:
+                    yield immutable(name, state)
                 yield from advance(situation, standing, name, state)
 
 
 def publish_config_map(situation: Situation) -> Outcome:
     """Publish the bundle for people and other tools, where they asked for it."""
     name, standing = situation.spec.config_map, situation.standing
-    if name is not None and standing is not None and situation.observed.config_map != standing.bundle:
+    if name is None or standing is None:
+        return
+    present = situation.observed.config_map
+    if isinstance(present, Blocked):
+        yield _blocked(present)
+    elif present != standing.bundle:
         message = f"publishes {roots(standing.bundle)} in ConfigMap {name}"
         yield Step(WriteConfigMap(name, standing.bundle), Reason.BUNDLE_PUBLISHED, message)
 
@@ -150,18 +198,34 @@ def destroy_old_roots(situation: Situation) -> Outcome:
     standing = situation.standing
     if standing is None or standing.state is not RootState.SOLE or not situation.can_sign(standing.newest):
         return
-    doomed = next((root for root in standing.older if root.has_key), None)
-    if doomed is None:
-        return
+    yield from (_held_by_finalizer(situation, root) for root in situation.observed.roots if root.finalizers)
+    doomed = [root.revision for root in standing.older if root.has_key]
     until = _all_loaded(situation)
-    if until is None:
+    if not doomed or until is None:
         return
-    if situation.now >= until:
-        message = f"destroys the key of root {doomed.revision}: no bundle holds it any more"
-        yield Step(DestroyRoot(doomed.revision), Reason.ROTATION_COMPLETED, message)
-    else:
-        message = f"waits until every istiod has dropped root {doomed.revision}, then destroys its key"
+    if situation.now < until:
+        message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
         yield Hold(Reason.ROTATION_COMPLETED, message, until)
+        return
+    for revision in doomed:
+        message = f"destroys the key of root {revision}: no bundle holds it any more"
+        yield Step(DestroyRoot(revision), Reason.ROTATION_COMPLETED, message)
+
+
+def abandon_unused_root(situation: Situation) -> Outcome:
+    """Leave a rotation whose new root never signed, when it cannot or shall not: nothing hangs on it.
+
+    Another root was given instead (such as one that can be proven), or it is not valid
+    yet. The root before it is then the newest again, the bundles shrink, and the way is
+    free for the next one.
+    """
+    standing = situation.standing
+    if standing is None or not _never_signed(situation, standing):
+        return
+    new, why = standing.newest, why_abandon(situation, standing.newest)
+    if why is not None:
+        message = f"gives up root {new.revision}, which never signed: {why}"
+        yield Step(MarkRoot(new.revision, RootState.ABANDONED), Reason.ROOT_ABANDONED, message)
 
 
 def establish_newest_root(situation: Situation) -> Outcome:
@@ -169,7 +233,7 @@ def establish_newest_root(situation: Situation) -> Outcome:
     standing = situation.standing
     if standing is None or standing.state is not RootState.ACTIVE:
         return
-    waits = [_drained_at(situation, standing, state) for state in situation.observed.targets.values()]
+    waits = [_drained_at(situation, standing, name) for name in situation.observed.targets]
     message = f"waits until no workload certificate under {roots(_revisions(standing.older))} is valid"
     step = Step(
         MarkRoot(standing.newest.revision, RootState.SOLE),
@@ -231,12 +295,17 @@ RULES: tuple[Rule, ...] = (
     own_roots,  # deletionPolicy changed
     publish,  # a target lacks, misses or exceeds what the labels ask for, or was edited
     publish_config_map,  # the public copy of the bundle is out of date
+    abandon_unused_root,  # the new root cannot sign, or another one is wanted before it did
     destroy_old_roots,  # Retire is over
     establish_newest_root,  # Drain is over
     activate_prepared_root,  # Trust is over
     renew_intermediates,  # an intermediate is due
+    clean_metadata,  # somebody put a key or a dead owner into the metadata of a Secret of ours
     rotate_root,  # the root is due
 )
+
+CARE: tuple[Rule, ...] = (publish, renew_intermediates)
+"""What is done under a spec that is not understood whole: what is there is kept going, and nothing else begins."""
 
 
 # --- When every target has arrived --------------------------------------------
@@ -246,7 +315,21 @@ def _is_steady(situation: Situation, standing: Standing) -> bool:
     """Tell whether no rotation is under way; one to a root that can sign no more counts as over."""
     if not situation.can_sign(standing.newest):
         return True
-    return standing.state is RootState.SOLE and not any(root.has_key for root in standing.older)
+    left = [root for root in standing.older if root.has_key and not situation.aside.why(DestroyRoot(root.revision))]
+    return standing.state is RootState.SOLE and not left
+
+
+def _never_signed(situation: Situation, standing: Standing) -> bool:
+    """Tell whether the newest root certainly never signed. Once it may, only the targets can tell: all of them."""
+    if standing.state is RootState.PREPARED:
+        return bool(standing.older)
+    states = situation.observed.targets.values()
+    return standing.state is RootState.ACTIVE and all(
+        isinstance(state, Published)
+        and state.editor is None
+        and situation.signer_of(state) not in {None, standing.newest}
+        for state in states
+    )
 
 
 def _leave(situation: Situation, waits: list[datetime | None], step: Step, hold: Hold) -> Outcome:
@@ -265,6 +348,8 @@ def _trusted_at(situation: Situation, standing: Standing, name: str) -> datetime
     state = situation.observed.targets[name]
     if _is_beyond_help(situation, standing, state):
         return situation.now
+    if situation.aside.holds_target(name):
+        return None
     if not isinstance(state, Published) or standing.newest.revision not in state.bundle:
         return None
     signer = situation.signer_of(state)
@@ -281,8 +366,11 @@ def _is_beyond_help(situation: Situation, standing: Standing, state: TargetState
     return not isinstance(state, Blocked) and not has_intermediate and not situation.can_sign(standing.signer)
 
 
-def _drained_at(situation: Situation, standing: Standing, state: TargetState) -> datetime | None:
+def _drained_at(situation: Situation, standing: Standing, name: str) -> datetime | None:
+    state = situation.observed.targets[name]
     if not isinstance(state, Published) or situation.signer_of(state) != standing.newest:
+        return None
+    if situation.aside.holds_target(name):
         return None
     return schedule.drained_at(state, situation.spec)
 
@@ -295,13 +383,26 @@ def _all_loaded(situation: Situation) -> datetime | None:
     for name, state in situation.observed.targets.items():
         if _is_beyond_help(situation, standing, state):
             continue
-        if not isinstance(state, Published):
+        if not isinstance(state, Published) or situation.aside.holds_target(name):
             return None
         if set(state.bundle) != set(standing.bundle) and situation.can_sign(standing.newest):
             return None  # (under a newest root that can sign no more, nobody can get there)
         dates.append(schedule.loaded_at(state, situation.spec))
         dates.append(situation.able_since(name) + situation.spec.propagation_delay + schedule.TICK)
     return max(dates, default=situation.now)
+
+
+def _held_by_finalizer(situation: Situation, root: Root) -> Hold:
+    secret, finalizers = root_secret_name(situation.spec.name, root.revision), ", ".join(root.finalizers)
+    message = f"Secret {secret} is deleted, but its key is there until somebody takes the finalizer {finalizers} away"
+    return Hold(Reason.FINALIZER_HOLDS, message, stalled=True)
+
+
+def invalid(error: SpecError) -> Hold:
+    """Say that a spec is not carried out, and what is done all the same."""
+    return Hold(
+        Reason.INVALID_SPEC, f"{error.message}; until then only what is served already is kept going", stalled=True
+    )
 
 
 def _blocked(state: Blocked) -> Hold:

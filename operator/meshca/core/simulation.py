@@ -10,6 +10,8 @@ from datetime import datetime
 
 from meshca.core.model import (
     Absent,
+    CleanRoot,
+    CleanTarget,
     CreateRoot,
     DestroyRoot,
     MarkRoot,
@@ -64,7 +66,9 @@ def empty(spec: MeshCASpec, now: datetime) -> Observed:
     )
 
 
-def carry_out(spec: MeshCASpec, observed: Observed, step: Step, now: datetime) -> Observed:
+def carry_out(  # noqa: PLR0911  # one for each action
+    spec: MeshCASpec, observed: Observed, step: Step, now: datetime
+) -> Observed:
     """Return what would be observed after a step."""
     match step.action:
         case CreateRoot(revision, state, given):
@@ -73,6 +77,11 @@ def carry_out(spec: MeshCASpec, observed: Observed, step: Step, now: datetime) -
             return observed.with_root(replace(_find(observed, revision), state=state))
         case OwnRoot(revision, owned):
             return observed.with_root(replace(_find(observed, revision), owned=owned))
+        case CleanRoot(revision):
+            return observed.with_root(replace(_find(observed, revision), strays=()))
+        case CleanTarget(target):
+            dirty = observed.targets[target]
+            return observed.with_target(target, replace(dirty, strays=()) if isinstance(dirty, Published) else dirty)
         case DestroyRoot(revision):
             return observed.without_root(revision)
         case WriteCacerts() as action:
@@ -117,6 +126,7 @@ def _write(spec: MeshCASpec, observed: Observed, action: WriteCacerts, now: date
         signer_since=kept.signer_since if kept is not None and same_signer else moment,
         owned=spec.deletion_policy is DeletionPolicy.DELETE,
         has_crl=kept is not None and kept.has_crl,
+        strays=kept.strays if kept is not None else (),
     )
 
 

@@ -3,12 +3,14 @@
 Derives from what was observed; decides nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from meshca.core.model import Observed, Published, Root
+from meshca.core.model import NOTHING_ASIDE, Aside, Observed, Published, Root
 from meshca.core.spec import MeshCASpec
 from meshca.names import RETIRING, Phase, RootState
+from meshca.pki.certs import Certificate
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,6 +35,7 @@ class Situation:
     observed: Observed
     now: datetime
     standing: Standing | None
+    aside: Aside = NOTHING_ASIDE
 
     @property
     def published(self) -> dict[str, Published]:
@@ -57,6 +60,8 @@ class Situation:
 
     def state_of(self, root: Root) -> str:
         """Name what a root is: the newest is what its label says, an older one is retiring."""
+        if root.state is RootState.ABANDONED:
+            return root.state.value
         if self.standing is not None and root.revision == self.standing.newest.revision:
             return self.standing.state.value
         return RETIRING
@@ -68,7 +73,14 @@ class Situation:
 
     def can_sign(self, root: Root) -> bool:
         """Tell whether a root can sign anything that would be valid."""
-        return root.has_key and self.now < root.certificate.not_after
+        return root.has_key and self.now < root.certificate.not_after and not self.is_early(root.certificate)
+
+    def is_early(self, certificate: Certificate) -> bool:
+        """Tell whether a certificate is not valid yet: then it was made by a clock that was ahead.
+
+        Or the clock is behind now: so only when this pod's own clock agrees with the API server's.
+        """
+        return self.observed.is_clock_sure and self.now < certificate.not_before
 
     @property
     def next_revision(self) -> int:
@@ -76,15 +88,15 @@ class Situation:
         return max((root.revision for root in self.observed.roots), default=0) + 1
 
 
-def situate(spec: MeshCASpec, observed: Observed, now: datetime) -> Situation:
+def situate(spec: MeshCASpec, observed: Observed, now: datetime, aside: Aside = NOTHING_ASIDE) -> Situation:
     """Put together what the rules look at."""
-    bare = Situation(spec, observed, now, None)
-    return Situation(spec, observed, now, _stand(bare))
+    bare = Situation(spec, observed, now, None, aside)
+    return replace(bare, standing=_stand(bare))
 
 
-def newest_first(revisions: set[int]) -> tuple[int, ...]:
+def newest_first(revisions: Iterable[int]) -> tuple[int, ...]:
     """Put revisions in the order of a bundle."""
-    return tuple(sorted(revisions, reverse=True))
+    return tuple(sorted(set(revisions), reverse=True))
 
 
 def phase(situation: Situation) -> Phase:
@@ -99,14 +111,14 @@ def phase(situation: Situation) -> Phase:
             return Phase.TRUST if all(arrived) else Phase.PREPARE
         case RootState.ACTIVE:
             return Phase.DRAIN if all(switched) else Phase.SWITCH
-        case RootState.SOLE:
+        case _:
             retiring = any(root.has_key for root in standing.older) or any(len(each.bundle) > 1 for each in targets)
             return Phase.RETIRE if retiring and standing.newest.has_key else Phase.STEADY
 
 
 def _stand(situation: Situation) -> Standing | None:
     """Read the labels; a root whose Secret is lost counts only while it still signs."""
-    roots = situation.observed.roots
+    roots = [root for root in situation.observed.roots if root.state is not RootState.ABANDONED]
     signing = {root.revision for each in situation.published.values() if (root := situation.signer_of(each))}
     usable = [root for root in roots if root.has_key or root.revision in signing]
     if not usable:
@@ -114,9 +126,11 @@ def _stand(situation: Situation) -> Standing | None:
     newest = usable[-1]
     older = tuple(root for root in roots if root.revision < newest.revision)
     state = _state(newest, older, signs=newest.revision in signing)
-    signer = older[-1] if state is RootState.PREPARED and older else newest
-    trusted = (newest,) if state is RootState.SOLE and newest.has_key else (newest, *reversed(older))
-    return Standing(newest, state, signer, tuple(root.revision for root in trusted), older)
+    trusted = () if state is RootState.SOLE and newest.has_key else _trusted(situation, newest, older)
+    predecessor = next(reversed(trusted), newest)
+    signer = predecessor if state is RootState.PREPARED else newest
+    bundle = (newest.revision, *newest_first(root.revision for root in trusted))
+    return Standing(newest, state, signer, bundle, older)
 
 
 def _state(newest: Root, older: tuple[Root, ...], *, signs: bool) -> RootState:
@@ -127,7 +141,26 @@ def _state(newest: Root, older: tuple[Root, ...], *, signs: bool) -> RootState:
     return RootState.ACTIVE if signs else RootState.PREPARED
 
 
+def _trusted(situation: Situation, newest: Root, older: tuple[Root, ...]) -> list[Root]:
+    """Return the older roots that belong into every bundle while the newest is not alone, oldest first.
+
+    What a target still holds; and, where the Secret of a target is lost and nobody can
+    tell what it held, every root back to the last that was sole: those before that one
+    had been retired for good, and come back only from a backup or held by a finalizer.
+    When the newest root's Secret is lost, and its label with it, what is held must do.
+    """
+    held = {revision for target in situation.published.values() for revision in target.bundle}
+    recent: set[int] = set()
+    for root in reversed(older if newest.has_key else ()):
+        if not root.finalizers:
+            recent.add(root.revision)
+        if root.state is RootState.SOLE:
+            break
+    return [root for root in older if root.revision in held | recent]
+
+
 def is_spent(situation: Situation, target: Published, signer: Root) -> bool:
-    """Tell whether nothing that the target signs can be valid."""
+    """Tell whether nothing that the target signs can be valid now."""
     assert target.intermediate is not None
-    return situation.now > min(target.intermediate.not_after, signer.certificate.not_after)
+    chain = (target.intermediate, signer.certificate)
+    return situation.now > min(each.not_after for each in chain) or any(map(situation.is_early, chain))

@@ -106,6 +106,10 @@ class MeshCASpec:
     config_map: str | None
     suspend: bool
     deletion_policy: DeletionPolicy
+    unknown: tuple[str, ...] = ()
+    """Fields that this version does not know."""
+    partial: SpecError | None = None
+    """What in the spec makes no sense; everything else in it does, or is from the last one that did."""
 
 
 def parse_spec(name: str, spec: Json) -> MeshCASpec:

@@ -15,7 +15,7 @@ from meshca.core import schedule
 from meshca.core.model import Blocked, Hold, Observed, Plan, Published, Root, Step
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import MeshCASpec, TargetSpec, rotation_time
-from meshca.core.words import when
+from meshca.core.words import roots, when
 from meshca.names import Condition, Phase, Reason, root_secret_name
 
 Json = dict[str, Any]
@@ -103,9 +103,16 @@ def is_reported_elsewhere(observed: Observed, status: Mapping[str, Any], generat
     states = observed.targets.values()
     if not states or not all(isinstance(state, Blocked) and state.home is not None for state in states):
         return False
+    if has_copies(observed):
+        return False
     due = status.get("nextActionTime")
     is_late = due is not None and datetime.fromisoformat(due) + _LATE < now
     return status.get("observedGeneration") == generation and bool(status.get("roots")) and not is_late
+
+
+def has_copies(observed: Observed) -> bool:
+    """Tell whether some target's root is here, although another operator writes it."""
+    return any(isinstance(state, Blocked) and state.is_copy for state in observed.targets.values())
 
 
 def next_wake(plan: Plan, now: datetime) -> datetime | None:
@@ -115,7 +122,11 @@ def next_wake(plan: Plan, now: datetime) -> datetime | None:
 
 def warnings(spec: MeshCASpec) -> list[str]:
     """Name what is legal but unwise in a spec, and what is made of it."""
-    found = []
+    found = [
+        f"{field} is unknown to this version of the operator, which does without it: the CRD is newer; upgrade the"
+        " operator"
+        for field in spec.unknown
+    ]
     overlap = schedule.overlap(spec)
     if spec.intermediate.renew_before <= overlap:
         found.append(
@@ -253,12 +264,18 @@ def _ready(situation: Situation, plan: Plan, trouble: Trouble | None) -> tuple[s
     first = next((each for each in unready if each is not None), None)
     if first is not None:
         return ("False", *first)
-    assert situation.standing is not None, "what is published is under some root"
-    signer = situation.standing.signer
+    if situation.spec.partial is not None:
+        return "False", Reason.INVALID_SPEC, situation.spec.partial.message
     ends = when(min(each.intermediate.not_after for each in situation.published.values() if each.intermediate))
     names = ", ".join(f"{target.namespace}/{target.secret_name}" for target in situation.spec.targets)
-    message = f"root {signer.revision} signs until {when(signer.certificate.not_after)}; {names} valid until {ends}"
-    return ("True", Reason.ISSUED, message)
+    return ("True", Reason.ISSUED, f"{_signers(situation)}; {names} valid until {ends}")
+
+
+def _signers(situation: Situation) -> str:
+    """Say which roots sign now: what the targets' intermediates are under, not what shall come."""
+    signers = {root.revision: root for each in situation.published.values() if (root := situation.signer_of(each))}
+    ends = when(min(root.certificate.not_after for root in signers.values()))
+    return f"{roots(sorted(signers))} {'signs' if len(signers) == 1 else 'sign'} until {ends}"
 
 
 def _unready(
@@ -270,10 +287,20 @@ def _unready(
     if not isinstance(state, Published) or state.intermediate is None:
         return (trouble.reason, trouble.message) if trouble else _pending(situation, plan)
     signer = situation.signer_of(state)
-    ends = min([state.intermediate.not_after, *([signer.certificate.not_after] if signer else [])])
+    chain = [state.intermediate, *([signer.certificate] if signer else [])]
+    ends, begins = min(each.not_after for each in chain), max(each.not_before for each in chain)
     if situation.now > ends:
         return Reason.EXPIRED, f"the CA of target {target.name} expired at {when(ends)}; new handshakes fail"
+    if situation.now < begins:
+        return Reason.NOT_YET_VALID, _not_yet_valid(situation, target, begins)
     return None
+
+
+def _not_yet_valid(situation: Situation, target: TargetSpec, begins: datetime) -> str:
+    message = f"the CA of target {target.name} is not valid before {when(begins)}; new handshakes fail"
+    if situation.observed.is_clock_sure:
+        return f"{message}: it was made by a clock that was ahead, and is replaced"
+    return f"{message}, or the API server's clock is behind: this pod's says otherwise; set the clocks right"
 
 
 def _pending(situation: Situation, plan: Plan) -> tuple[Reason, str]:
