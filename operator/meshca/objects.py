@@ -195,7 +195,7 @@ def read_config_map(
         message = f"{where} belongs to MeshCA {claimant}; give spec.trustBundle.configMap.name another name"
         return Blocked(Reason.TARGET_CLAIMED, message)
     if our_apply(metadata) is None:
-        by = writer_of(metadata, "data")
+        by = writer_of(metadata)
         message = f"{where} was made by {by}, not by this MeshCA, and is left alone; remove it if nobody needs it,"
         return Blocked(Reason.FOREIGN_CONFIG_MAP, f"{message} or give spec.trustBundle.configMap.name another name")
     revisions = _published_revisions(owner, config_map, roots)

@@ -179,13 +179,20 @@ class History:
                     yield f"8: {each}: {certificate.subject.rfc4514_string()} begins {certificate.not_valid_before_utc}"
 
     def _one_step_at_a_time(self) -> Iterator[str]:
-        """2: a bundle only grows or shrinks, in one piece, and never together with a change of the signing root."""
+        """2: a bundle only grows or shrinks, in one piece, and never together with a change of the signer.
+
+        But where somebody overwrote both: then what was lost is made anew, under the root that signed before.
+        """
         for before, after in self._steps():
             old, new = before.files["root-cert.pem"], after.files["root-cert.pem"]
             if old not in new and new not in old:
                 yield f"2: from {before} to {after}: neither root-cert.pem is a piece of the other"
-            if old != new and before.signer != after.signer:
+            is_put_back = self._is_edited_between(before, after) and before.issuer == after.issuer
+            if old != new and before.signer != after.signer and not is_put_back:
                 yield f"2: from {before} to {after}: the bundle and the signer changed in one write"
+
+    def _is_edited_between(self, before: Published, after: Published) -> bool:
+        return any(int(before.version.number) < int(edit) < int(after.version.number) for edit in self.edited)
 
     def _published_before_use(self) -> Iterator[str]:
         """5: before a root signs anywhere, every bundle has held it for D + T."""
@@ -268,12 +275,17 @@ class History:
 
     @property
     def created_roots(self) -> list[Version]:
-        """The first version of every root's Secret, in order."""
+        """The first version of every root's Secret, in order; what a person restored was not made."""
         firsts: dict[str, Version] = {}
+        restored = {each.obj["metadata"]["uid"] for each in self.roots if self._is_restored(each)}
         for version in self.roots:
-            if not version.is_deleted:
+            if not version.is_deleted and version.obj["metadata"]["uid"] not in restored:
                 firsts.setdefault(version.obj["metadata"]["uid"], version)
         return list(firsts.values())
+
+    def _is_restored(self, version: Version) -> bool:
+        meta = version.obj["metadata"]
+        return version.number in self.edited and any(e.get("manager") == "backup" for e in meta["managedFields"])
 
     def _steps(self) -> Iterator[tuple[Published, Published]]:
         for versions in self.targets.values():

@@ -3,7 +3,7 @@
 from meshca.core import schedule
 from meshca.core.duration import format_duration
 from meshca.core.model import Blocked, Hold, Outcome, Published, Root
-from meshca.core.moves import crl_obstacle, immutable
+from meshca.core.moves import crl_obstacle
 from meshca.core.situation import Situation, Standing, is_spent
 from meshca.core.spec import FromSecret, RootReload, rotation_time
 from meshca.core.words import when
@@ -92,7 +92,7 @@ def _target_obstacles(situation: Situation, standing: Standing, why: str) -> lis
         if isinstance(state, Blocked)
     ]
     unwritable = [
-        Hold(Reason.SECRET_IMMUTABLE, f"{held}: {immutable(name, target).message}; {deadline}", stalled=True)
+        Hold(Reason.SECRET_IMMUTABLE, f"{held}: the Secret of target {name} is immutable; {deadline}", stalled=True)
         for name, target in situation.published.items()
         if target.immutable
     ]

@@ -114,7 +114,7 @@ def bootstrap(situation: Situation) -> Outcome:
     """Make the first root, or the next one when every key is lost and nothing signs any more."""
     if situation.standing is not None:
         return
-    if not any(_can_be_served(state) for state in situation.observed.targets.values()):
+    if not any(_can_be_served(situation, state) for state in situation.observed.targets.values()):
         return
     seen = situation.observed.roots
     # Roots that only a bundle still holds go on being trusted until their certificates are gone.
@@ -130,9 +130,10 @@ def bootstrap(situation: Situation) -> Outcome:
         yield Step(CreateRoot(revision, state), Reason.ROOT_ISSUED, f"makes root {revision}")
 
 
-def _can_be_served(state: TargetState) -> bool:
-    """Tell whether a root would be of use to a target; one that is handed over is known by its root."""
-    return not isinstance(state, Blocked) or state.is_orphan
+def _can_be_served(situation: Situation, state: TargetState) -> bool:
+    """Tell whether a root would be of use to a target; one that is handed over is known by the root that is given."""
+    is_given = isinstance(situation.spec.root.source, FromSecret)
+    return not isinstance(state, Blocked) or (state.is_orphan and is_given)
 
 
 def own_roots(situation: Situation) -> Outcome:

@@ -147,14 +147,14 @@ def _trusted(situation: Situation, newest: Root, older: tuple[Root, ...]) -> lis
     What a target still holds; and, where the Secret of a target is lost and nobody can
     tell what it held, every root back to the last that was sole: those before that one
     had been retired for good, and come back only from a backup or held by a finalizer.
-    When the newest root's Secret is lost, and its label with it, what is held must do.
+    Before a root whose Secret is lost, and its label with it, what is held must do.
     """
     held = {revision for target in situation.published.values() for revision in target.bundle}
     recent: set[int] = set()
     for root in reversed(older if newest.has_key else ()):
         if not root.finalizers:
             recent.add(root.revision)
-        if root.state is RootState.SOLE:
+        if root.state is RootState.SOLE or not root.has_key:
             break
     return [root for root in older if root.revision in held | recent]
 
