@@ -8,11 +8,12 @@ import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from meshca.names import CA_KEY, FIELD_MANAGER, GROUP, KIND, TLS_KEY
 
 Json = Mapping[str, Any]
+Default = TypeVar("Default", datetime, None)
 
 SOMEBODY = "somebody"
 """What a writer is called that the API server does not name."""
@@ -76,7 +77,7 @@ def stamp(metadata: Json, annotation: str, default: datetime) -> datetime:
     return moment((metadata.get("annotations") or {}).get(annotation), default) if is_ours else default
 
 
-def moment(text: object, default: datetime) -> datetime:
+def moment(text: object, default: Default) -> datetime | Default:
     """Read a time as Kubernetes writes it; whatever is none is the default."""
     try:
         found = datetime.fromisoformat(str(text))

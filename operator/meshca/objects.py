@@ -11,7 +11,7 @@ from typing import Any
 
 from meshca.core.model import Blocked, Root
 from meshca.errors import PKIError
-from meshca.metadata import differences, our_apply, strays, writer_of
+from meshca.metadata import differences, moment, our_apply, strays, writer_of
 from meshca.names import (
     ANNOTATION_REVISIONS,
     API_VERSION,
@@ -148,6 +148,7 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
         has_key=bool(data.get(TLS_KEY)) and not metadata.get("deletionTimestamp"),
         given=labels.get(LABEL_SOURCE) == "secret",
         owned=owner.owns(metadata),
+        created=moment(metadata.get("creationTimestamp"), None),
         finalizers=tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
         strays=strays(owner.uid, secret),
     )

@@ -27,6 +27,8 @@ class Root:
     """True: made elsewhere and imported."""
     owned: bool = False
     """True: the Secret is deleted with the MeshCA (an owner reference)."""
+    created: datetime | None = None
+    """When its Secret was; None without one."""
     finalizers: tuple[str, ...] = ()
     """What keeps its Secret, which somebody deleted: gone for trust, though its key is still there."""
     strays: tuple[str, ...] = ()

@@ -5,13 +5,15 @@ Derives from what was observed; decides nothing.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from meshca.core.model import NOTHING_ASIDE, Aside, Observed, Published, Root
 from meshca.core.spec import MeshCASpec
 from meshca.names import RETIRING, Phase, RootState
 from meshca.pki.certs import Certificate
 
+ISSUING = timedelta(minutes=5)
+"""Between the signature of a root and its Secret: an RSA key of 8192 bits takes its time."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -147,16 +149,31 @@ def _trusted(situation: Situation, newest: Root, older: tuple[Root, ...]) -> lis
     What a target still holds; and, where the Secret of a target is lost and nobody can
     tell what it held, every root back to the last that was sole: those before that one
     had been retired for good, and come back only from a backup or held by a finalizer.
-    Before a root whose Secret is lost, and its label with it, what is held must do.
+    When the newest root's Secret is lost, and its label with it, what is held must do.
     """
     held = {revision for target in situation.published.values() for revision in target.bundle}
     recent: set[int] = set()
     for root in reversed(older if newest.has_key else ()):
-        if not root.finalizers:
+        if not root.finalizers and not _is_restored(root, (*older, newest)):
             recent.add(root.revision)
-        if root.state is RootState.SOLE or not root.has_key:
+        if root.state is RootState.SOLE:
             break
     return [root for root in older if root.revision in held | recent]
+
+
+def _is_restored(root: Root, roots: tuple[Root, ...]) -> bool:
+    """Tell whether a root's Secret came back from a backup: it was created after a newer root had been issued.
+
+    Where the newer one was restored as well, the order tells nothing.
+    """
+    return any(
+        root.created is not None
+        and root.revision < newer.revision
+        and newer.issued_at < root.created
+        and (newer.created is None or newer.created <= newer.issued_at + ISSUING)
+        for newer in roots
+        if not newer.given
+    )
 
 
 def is_spent(situation: Situation, target: Published, signer: Root) -> bool:
