@@ -19,6 +19,8 @@ pod cannot shorten an overlap. The rule:
   corrected by hours is believed as soon as its old answers have left the window.
 * Between answers the process's monotonic clock carries it on. That clock stands
   still while a machine sleeps, which errs on the safe side.
+* Whoever turned a date into a delay is told when the two clocks move against one
+  another: when `now()` changes, that is, not when an answer first hints at it.
 """
 
 import time
@@ -37,6 +39,8 @@ WINDOW_ANSWERS = 5
 """How many of the last answers count, however old: the lease alone brings one every few seconds."""
 SLOW_SECONDS = 10.0
 """An answer that took longer says too little about the present to be worth anything beside others."""
+MOVED_SECONDS = 2.0
+"""By more than this a clock has moved: the truncation of `Date` and the way back of an answer make less."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -66,6 +70,12 @@ class ServerClock:
         # The ascending minima of the window: each entry is smaller than all after it.
         self._minima: deque[_Estimate] = deque()
         self._answers = 0
+        self._told: float | None = None
+        self._followers: list[Callable[[float], None]] = []
+
+    def follow(self, on_moved: Callable[[float], None]) -> None:
+        """Have `on_moved` called with the seconds by which `now()` jumped, or drifted: negative when it went back."""
+        self._followers.append(on_moved)
 
     @property
     def is_known(self) -> bool:
@@ -89,6 +99,7 @@ class ServerClock:
         self._minima.append(estimate)
         while self._has_left_the_window(self._minima[0], received):
             self._minima.popleft()
+        self._tell(self._minima[0].offset)
 
     def observe_header(self, date: str | None, sent: float, received: float) -> None:
         """Take the `Date` header of an answer as it stands; one that is absent or no date is ignored."""
@@ -111,6 +122,15 @@ class ServerClock:
     def skew(self, local_now: datetime) -> timedelta:
         """How far the local clock is ahead of the server's: right to about 1 s."""
         return local_now - self.now()
+
+    def _tell(self, offset: float) -> None:
+        """Tell the followers of a new offset, if it is far enough from the one that they know."""
+        moved = 0.0 if self._told is None else offset - self._told
+        if self._told is not None and abs(moved) <= MOVED_SECONDS:
+            return
+        self._told = offset
+        for on_moved in self._followers if moved else ():
+            on_moved(moved)
 
     def _has_left_the_window(self, estimate: _Estimate, received: float) -> bool:
         is_old = received - estimate.received > WINDOW_SECONDS

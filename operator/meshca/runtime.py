@@ -69,6 +69,7 @@ class Operator:
         self._watch = SecretWatch(connection, settings.namespace, self._on_secret)
         self._store = Store(connection.api, self._on_written)
         self._queue = WorkQueue(self._reconcile)
+        clock.follow(self._on_clock_moved)
         self._metrics = Metrics(self._process())
         counter.resolve(self._metrics)
         self._reconciler = Reconciler(
@@ -230,6 +231,10 @@ class Operator:
     def _on_written(self, secret: dict[str, Any]) -> None:
         metadata = secret["metadata"]
         self._watch.expect(metadata["namespace"], metadata["name"], metadata["resourceVersion"])
+
+    def _on_clock_moved(self, seconds: float) -> None:
+        logger.warning("the API server's clock moved by %+.0f s against this machine's; every timer follows", seconds)
+        self._queue.clock_moved(seconds)
 
     def _on_findings(self, resource: Resource, situation: Situation, plan: Plan) -> None:
         if self._is_known(resource):

@@ -6,28 +6,34 @@ more afterwards. There is no task per key: a fixed set of workers, and a single
 timer of the event loop, set to the earliest entry of the heap.
 
 A pass answers for every timer set before it began, and its result replaces them:
-the handler returns when it wants to look again, and nothing else decides that.
+the handler returns when it wants to look again. Two things it cannot know:
+
+* Dates are the API server's, timers the event loop's. When that clock is set, or this
+  machine slept, every timer moves with the date that it stands for (`clock_moved`).
+* What nobody tells of is found all the same: no key is left alone for more than an
+  hour, whatever its handler said and however its pass ended, until it is forgotten.
 """
 
 import asyncio
-import heapq
-import itertools
 import logging
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
 from meshca.errors import ConflictError, MeshCAError, StoreError
+from meshca.timers import Timers
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[str], Awaitable[float | None]]
-"""Handles one key. Returns in how many seconds it wants to be called again; None: only when asked."""
+"""Handles one key. Returns in how many seconds it wants to be called again; None: when asked, or in an hour."""
 
 BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 300.0
 CONFLICT_RETRIES = 3
 """A conflict only means that somebody was faster: look again at once, but not for ever."""
+LONGEST_SECONDS = 3600.0
+"""Between two passes over a key. What asks for nothing costs three reads each; spread over the last quarter."""
 
 
 class WorkQueue:
@@ -57,7 +63,8 @@ class WorkQueue:
         self._again: set[str] = set()
         self._forgotten: set[str] = set()
         self._failures: Counter[str] = Counter()
-        self._timers = _Timers(self.add)
+        self._dates = Timers(self.add)
+        self._delays = Timers(self.add)
         self._lag_period = lag_period
         self._lag: LoopLag | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -74,16 +81,25 @@ class WorkQueue:
             self._ready.put_nowait(key)
 
     def add_at(self, key: str, when: float) -> None:
-        """Handle the key at `when`, a time of the event loop's clock; the earliest such time wins."""
+        """Handle the key at `when`, a date in terms of the event loop's clock; the earliest such time wins."""
         if not self._is_stopping:
-            self._timers.set_earliest(key, when)
+            self._dates.set_earliest(key, when)
+
+    def clock_moved(self, seconds: float) -> None:
+        """Follow the clock that dates are measured by: they all come this much sooner, later if it is negative.
+
+        Retries and the hourly look wait by the event loop's own clock, and stay.
+        """
+        self._dates.shift(-seconds)
+        # Whatever a pass that is running returns, it may have computed by the clock as it was.
+        self._again.update(self._running_since.keys() - self._forgotten)
 
     def forget(self, key: str) -> None:
         """Drop everything planned for the key. A pass that is running ends, but plans nothing."""
         self._waiting_since.pop(key, None)
         self._again.discard(key)
         self._failures.pop(key, None)
-        self._timers.drop(key)
+        self._drop_timers(key)
         if key in self._running_since:
             self._forgotten.add(key)
 
@@ -95,7 +111,8 @@ class WorkQueue:
     async def stop(self, grace: float) -> None:
         """Take no more keys, give running passes `grace` seconds to end, then cancel them."""
         self._is_stopping = True
-        self._timers.clear()
+        self._dates.clear()
+        self._delays.clear()
         if self._lag:
             self._lag.stop()
         self._waiting_since.clear()
@@ -144,25 +161,32 @@ class WorkQueue:
 
     async def _run(self, key: str) -> None:
         self._running_since[key] = _now()
-        self._timers.drop(key)
+        self._drop_timers(key)
+        wanted, retry = None, LONGEST_SECONDS * (3 + self._jitter()) / 4
         try:
-            delay = await self._handler(key)
+            wanted = await self._handler(key)
             self._failures.pop(key, None)
         except Exception as error:  # noqa: BLE001  # one key's failure must not take a worker away from all others
-            delay = self._after(key, error)
+            retry = min(retry, self._after(key, error))
         finally:
             del self._running_since[key]
-        self._plan(key, delay)
+        self._plan(key, wanted, retry)
 
-    def _plan(self, key: str, delay: float | None) -> None:
-        """Set the next pass of a key that has just been handled."""
+    def _drop_timers(self, key: str) -> None:
+        self._dates.drop(key)
+        self._delays.drop(key)
+
+    def _plan(self, key: str, wanted: float | None, retry: float) -> None:
+        """Set the next pass of a key that has just been handled: when it wants one, and no later than `retry`."""
         if key in self._forgotten:
             self._forgotten.discard(key)
             self._failures.pop(key, None)
-        elif delay is not None and delay <= 0:
+        elif retry <= 0 or (wanted is not None and wanted <= 0):
             self._again.add(key)
-        elif delay is not None:
-            self.add_at(key, _now() + delay)
+        elif not self._is_stopping:
+            self._delays.set_earliest(key, _now() + retry)
+            if wanted is not None:
+                self.add_at(key, _now() + wanted)
         if key in self._again:
             self._again.discard(key)
             self.add(key)
@@ -185,59 +209,6 @@ class WorkQueue:
         else:
             logger.error("a pass failed; next try in %.0f s", delay, extra={"meshca": key}, exc_info=error)
         return delay
-
-
-class _Timers:
-    """At most one time per key, in a heap; the event loop is asked to wake us for the earliest only."""
-
-    def __init__(self, fire: Callable[[str], None]) -> None:
-        self._fire = fire
-        self._due: dict[str, tuple[float, int]] = {}
-        # A replaced or dropped entry stays in the heap until it comes up, or until half of the heap is such.
-        self._heap: list[tuple[float, int, str]] = []
-        self._numbers = itertools.count()
-        self._wake: asyncio.TimerHandle | None = None
-
-    def set_earliest(self, key: str, when: float) -> None:
-        if key in self._due and self._due[key][0] <= when:
-            return
-        number = next(self._numbers)
-        self._due[key] = (when, number)
-        heapq.heappush(self._heap, (when, number, key))
-        self._sweep()
-        self._arm()
-
-    def drop(self, key: str) -> None:
-        self._due.pop(key, None)
-
-    def clear(self) -> None:
-        self._due.clear()
-        self._heap.clear()
-        self._arm()
-
-    def _sweep(self) -> None:
-        if len(self._heap) > 2 * len(self._due) + 64:
-            self._heap = [(when, number, key) for key, (when, number) in self._due.items()]
-            heapq.heapify(self._heap)
-
-    def _arm(self) -> None:
-        earliest = self._heap[0][0] if self._heap else None
-        if self._wake is not None:
-            if self._wake.when() == earliest:
-                return
-            self._wake.cancel()
-        self._wake = None if earliest is None else asyncio.get_running_loop().call_at(earliest, self._on_wake)
-
-    def _on_wake(self) -> None:
-        self._wake = None
-        # The loop may wake us early by its clock's resolution, and then this time has to count as come.
-        reached = _now() + 1e-3
-        while self._heap and self._heap[0][0] <= reached:
-            when, number, key = heapq.heappop(self._heap)
-            if self._due.get(key) == (when, number):
-                del self._due[key]
-                self._fire(key)
-        self._arm()
 
 
 class LoopLag:

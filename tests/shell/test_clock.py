@@ -135,6 +135,65 @@ def test_a_first_answer_counts_however_long_it_took(clock, monotonic):
     assert clock.now() == NOON
 
 
+@pytest.fixture
+def moves(clock) -> list[float]:
+    told: list[float] = []
+    clock.follow(told.append)
+    return told
+
+
+def test_a_clock_that_is_only_read_moves_nobody(clock, monotonic, moves):
+    server = Server(monotonic, clock, NOON + timedelta(milliseconds=999))
+    for _ in range(1000):
+        server.answer(there=0.01, back=0.3)
+        monotonic.now += 3.7
+    assert moves == []
+
+
+def test_a_server_that_is_set_back_moves_the_clock_at_once(clock, monotonic, moves):
+    server = Server(monotonic, clock, NOON)
+    server.answer()
+    server.offset -= 7200
+    server.answer()
+    assert moves == [-7200]
+
+
+def test_a_server_that_is_set_forward_moves_the_clock_when_it_is_believed(clock, monotonic, moves):
+    server = Server(monotonic, clock, NOON)
+    server.answer()
+    server.offset += 7200
+    while not moves:
+        assert clock.now() < server.time - timedelta(hours=1)
+        monotonic.now += 4
+        server.answer()
+    assert moves == [7200]
+    assert clock.now() == server.time
+
+
+def test_a_machine_that_slept_is_told_by_the_answers_that_follow(clock, monotonic, moves):
+    server = Server(monotonic, clock, NOON)
+    for _ in range(10):
+        server.answer()
+        monotonic.now += 4
+    server.offset += 100 * 86400  # only the machine's monotonic clock stood still
+    woken = monotonic.now
+    while not moves:
+        server.answer()
+        monotonic.now += 4
+    assert moves == [100 * 86400]
+    assert monotonic.now - woken <= WINDOW_SECONDS + 8
+
+
+def test_a_drift_is_told_when_it_has_come_to_something(clock, monotonic, moves):
+    server = Server(monotonic, clock, NOON)
+    for _ in range(1000):
+        server.answer()
+        monotonic.now += 4
+        server.offset += 0.01
+    assert len(moves) >= 3
+    assert all(2 < moved < 3.1 for moved in moves)
+
+
 def test_skew_is_positive_when_the_local_clock_is_ahead(clock, monotonic):
     clock.observe(NOON, monotonic.now, monotonic.now)
     assert clock.skew(NOON + timedelta(minutes=5)) == timedelta(minutes=5)
