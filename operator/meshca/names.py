@@ -149,6 +149,7 @@ class Reason(StrEnum):
     WRITE_REFUSED = "WriteRefused"
     INTERNAL_ERROR = "InternalError"
     UNSETTLED = "Unsettled"
+    MESH_HAS_ANOTHER_CA = "MeshHasAnotherCA"
 
     # A root that was given and cannot be used
     ROOT_SECRET_NOT_FOUND = "RootSecretNotFound"

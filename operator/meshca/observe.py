@@ -18,6 +18,7 @@ from meshca.names import LABEL_MESHCA, TLS_CERT, TLS_KEY, Reason
 from meshca.objects import Owner
 from meshca.pki.certs import KeyPair
 from meshca.pki.root import check_root
+from meshca.running_mesh import spare_running_meshes
 from meshca.store import Store
 
 Json = dict[str, Any]
@@ -81,7 +82,8 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     held = {root.revision: (root, each) for each in roots if (root := objects.read_root(owner, each))}
     given = _given(source, owner.namespace, spec, now, [secret for _, secret in held.values()])
     snapshot = _assemble(owner, spec, now, held, secrets, given, config_map, exists)
-    return _explain_absent(snapshot, spec, claimed, reported)
+    explained = _explain_absent(snapshot, spec, claimed, reported)
+    return replace(explained, observed=await spare_running_meshes(store, spec, explained.observed, grant))
 
 
 async def with_reloads(store: Store, spec: MeshCASpec, snapshot: Snapshot, *, grant: Grant) -> Snapshot:
