@@ -37,7 +37,7 @@ CA_SECRET = "istio-ca-secret"
 """istiod's self-signed CA (istio security/pkg/pki/ca/ca.go); its certificate is under the key CA_CERT."""
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
-_MOST_NAMED = 3
+_MOST_NAMED = 2
 """Roots in one message: it ends in an Event, which has 1,024 bytes."""
 _PROXIES = (
     "kubectl get pods -A -o 'custom-columns=POD:.metadata.name,CONTAINERS:.spec.containers[*].name,"
