@@ -16,7 +16,6 @@ from meshca.pki.keys import Algorithm, KeySpec
 from tests.core.situations import NOW, spec
 from tests.pki.factories import Recipe, rsa_key
 
-
 ISTIODS_NAME = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "cluster.local")])
 
 

@@ -73,6 +73,10 @@ class Account:
         """Wait until it may do something."""
         await self._until(True, verb, resource, **where)
 
+    async def until_it_may_not(self, verb: str, resource: str, **where: str) -> None:
+        """Wait until it may do something no more."""
+        await self._until(False, verb, resource, **where)
+
     async def _until(self, allowed: bool, verb: str, resource: str, **where: str) -> None:
         async with asyncio.timeout(IN_FORCE_SECONDS):
             while await self.may(verb, resource, **where) != allowed:  # noqa: ASYNC110  # nobody tells
