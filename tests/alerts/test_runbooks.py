@@ -250,9 +250,13 @@ def _restore(shell: Shell) -> None:
     """Put back what a page may have taken away, and take away what it may create."""
     shell.run("""kubectl patch meshca mesh --type=merge -p '{"spec":{"suspend":false}}'""")
     shell.run("kubectl wait --for=condition=Ready meshca/mesh --timeout=30s")
-    data = {"root-cert.pem": (shell.directory / "root-cert.pem").read_text()}
+    roots = "kubectl -n istio-system get secret cacerts -o jsonpath='{.data.root-cert\\.pem}' | openssl base64 -d -A"
+    data = {"root-cert.pem": shell.run(roots)}
     metadata = {"name": "istio-ca-root-cert", "namespace": "istio-system"}
     shell.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    own = {"ca-cert.pem": (shell.directory / "root-cert.pem").read_text()}
+    metadata = {"name": "istio-ca-secret", "namespace": "istio-system"}
+    shell.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": own})
     shell.run("""kubectl -n istio-system patch secret cacerts --type=merge -p '{"data":{"ca-crl.pem":"bm9uZQ=="}}'""")
     shell.run("kubectl -n istio-system delete rolebinding meshca-target --ignore-not-found")
 

@@ -1,4 +1,4 @@
-"""A mesh that runs already: on another root it is left alone, on ours helped; one that is yet to come is served."""
+"""A mesh that runs already is left alone on another root and helped on ours; one that is yet to come is served."""
 
 from base64 import b64encode
 from typing import Any
