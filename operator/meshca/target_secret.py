@@ -30,7 +30,7 @@ from meshca.names import (
     Reason,
 )
 from meshca.objects import Owner, data_of, encode_data, is_of, join_revisions
-from meshca.pki import certs
+from meshca.pki import certs, holder
 from meshca.pki.cacerts import Cacerts, Content, decode, encode
 from meshca.pki.certs import Certificate, KeyPair
 
@@ -150,9 +150,9 @@ def read_target(  # noqa: PLR0913  # what is read, and what it is read against
     claim = _claim(owner, where, secret, signer, exists)
     if claim is not None:
         return claim
-    stranger = _why_foreign(owner, secret, content, signer)
+    stranger = _why_foreign(owner, secret, content, signer, roots, now)
     if stranger is not None:
-        return Blocked(Reason.FOREIGN_SECRET, f"{where} {stranger}; {_ADOPT}")
+        return Blocked(Reason.FOREIGN_SECRET, f"{where} {stranger}")
     return _published(owner, secret, content, signer, roots, now)
 
 
@@ -199,19 +199,32 @@ def _elsewhere(owner: Owner, where: str, meta: Json, home: str, *, is_proven: bo
     )
 
 
-_ADOPT = "it is left alone; move it away (and its users with it) or choose another secretName"
+_KEEP = (
+    "it is left alone, and not renewed. Do not delete or rename it, nor take a key out of it: istiod may be running on"
+    " it, and an unrelated CA would take its place, which breaks handshakes. Let the target name another secretName,"
+    " take the target out of this MeshCA, or set spec.suspend"
+)
+_REPLACED = (
+    "now holds a CA that this MeshCA did not make; it is left alone, and not renewed. {} Before it is settled which CA"
+    " the workloads trust, do not restart istiod and do not delete or rename the Secret. See in its managedFields who"
+    " wrote it, stop that, and follow docs/runbooks/MeshCAForeignSecret.md"
+)
+_LOADS = "istiod would start with it, and then workloads of the two CAs refuse each other."
+_REFUSES = "istiod would not start with it."
 
 
-def _why_foreign(owner: Owner, secret: Json, content: Content, signer: Root | None) -> str | None:
+def _why_foreign(  # noqa: PLR0913, PLR0917  # what was read, and what it is read against
+    owner: Owner, secret: Json, content: Content, signer: Root | None, roots: Sequence[Root], now: datetime
+) -> str | None:
     data = secret.get("data") or {}
     if ISTIO_GENERATED in data:
-        return f"belongs to istiod (it has the key {ISTIO_GENERATED})"
+        return f"belongs to istiod (it has the key {ISTIO_GENERATED}); {_KEEP}"
     if TLS_CERT in data or secret.get("type") == TLS_SECRET_TYPE:
-        return f"has {TLS_CERT}, which istiod prefers to the files written here"
+        return f"has {TLS_CERT}, which istiod prefers to the files written here; {_KEEP}"
     if signer is None and not _is_marked(owner, secret):
-        return "was not made by this MeshCA"
-    if signer is None and _is_another_ca(secret, content):
-        return "now holds a CA that this MeshCA did not make"
+        return f"was not made by this MeshCA; {_KEEP}"
+    if not (signer and content.key_matches) and _is_another_ca(secret, roots):
+        return _REPLACED.format(_LOADS if holder.would_load(data_of(secret), now) else _REFUSES)
     return None
 
 
@@ -220,12 +233,15 @@ def _is_marked(owner: Owner, secret: Json) -> bool:
     return is_of(owner, secret) and metadata.our_apply(secret["metadata"]) is not None
 
 
-def _is_another_ca(secret: Json, content: Content) -> bool:
-    """A whole other CA in place of ours is somebody's; anything less is damage."""
-    if content.intermediate is None or not content.key_matches:
-        return False
-    annotations = secret["metadata"].get("annotations") or {}
-    return bool(annotations.get(ANNOTATION_INTERMEDIATE) != content.intermediate.fingerprint)
+def _is_another_ca(secret: Json, roots: Sequence[Root]) -> bool:
+    """A private key in place of ours is somebody's (pki/holder.py has the law); anything less is damage."""
+    ours = metadata.our_apply(secret["metadata"])
+    return holder.is_somebodys(
+        data_of(secret),
+        noted=(secret["metadata"].get("annotations") or {}).get(ANNOTATION_INTERMEDIATE),
+        roots=[root.certificate for root in roots],
+        written={name for name in CACERTS_KEYS if metadata.owns(ours, "data", name)},
+    )
 
 
 def _signer(content: Content, roots: Sequence[Root]) -> Root | None:

@@ -60,6 +60,10 @@ async def remove_all_files(mesh: Mesh) -> None:
     await mesh.edit({"data": None})
 
 
+async def remove_all_files_but_the_key(mesh: Mesh) -> None:
+    await mesh.edit({"data": {"ca-cert.pem": None, "cert-chain.pem": None, "root-cert.pem": None}})
+
+
 async def remove_the_labels(mesh: Mesh) -> None:
     await mesh.edit({"metadata": {"labels": None}})
 
@@ -84,6 +88,7 @@ EDITS: dict[str, Edit] = {
     "another root in root-cert.pem": replace_the_roots,
     "a file is missing": remove_a_file,
     "all files are missing": remove_all_files,
+    "all files but the key are missing": remove_all_files_but_the_key,
     "the labels are missing": remove_the_labels,
     "the annotations are missing": remove_the_annotations,
     "it was deleted": delete_it,
@@ -200,6 +205,44 @@ async def test_a_whole_other_ca_put_in_place_of_ours_is_left_alone(mesh: Mesh, m
     kept = {key: ours["metadata"][key] for key in ("labels", "annotations")}
     put = await mesh.put_secret("cacerts", data=whole_ca(more=more), metadata=kept)
     await left_alone(mesh, put)
+
+
+LAYOUTS = {
+    "signer and chain together": {"ca-cert.pem": lambda signer, root: signer.pem + root.pem},
+    "a comment line with dashes": {"ca-cert.pem": lambda signer, _: b"# ----- ours -----\n" + signer.pem},
+    "the key twice": {"ca-key.pem": lambda signer, _: signer.key_pem * 2},
+    "the certificate behind the key": {"ca-key.pem": lambda signer, _: signer.key_pem + signer.pem},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+@concurrently
+async def test_another_ca_written_over_ours_is_left_alone_in_any_layout(
+    mesh: Mesh, layout: dict[str, Callable[[Made, Made], bytes]]
+) -> None:
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    root = stranger()
+    signer = Recipe(subject="A stranger's intermediate", path_length=0).make(root)
+    files = {"ca-cert.pem": signer.pem, "ca-key.pem": signer.key_pem, "cert-chain.pem": signer.pem}
+    files |= {"root-cert.pem": root.pem} | {name: make(signer, root) for name, make in layout.items()}
+    ours = mesh.secret()
+    assert ours is not None
+    kept = {key: ours["metadata"][key] for key in ("labels", "annotations")}
+    data = {name: b64encode(content).decode() for name, content in files.items()}
+    await left_alone(mesh, await mesh.put_secret("cacerts", data=data, metadata=kept))
+
+
+@concurrently
+async def test_the_runbooks_way_back_from_another_ca_works_without_deleting_the_secret(mesh: Mesh) -> None:
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    roots = mesh.cacerts().files["root-cert.pem"]
+    await mesh.edit({"data": whole_ca()})
+    await mesh.says("Ready", "False", "ForeignSecret", within=25)
+    await mesh.edit({"data": None})
+    await mesh.settled(revision=1)
+    assert mesh.cacerts().files["root-cert.pem"] == roots
 
 
 async def left_alone(mesh: Mesh, put: Json) -> None:

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
-from meshca.pki import cacerts, certs
+from meshca.pki import cacerts, certs, lenient
 from meshca.pki.cacerts import Cacerts, Content
 from meshca.pki.keys import Algorithm, KeySpec
+from tests.pki import layouts
 from tests.pki.factories import NOW, rsa_key
 from tests.pki.factories import intermediate as make_foreign
 from tests.pki.factories import root as make_foreign_root
@@ -145,6 +146,26 @@ def test_a_flipped_bit_is_noticed(data, name):
     damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= 1 << data.draw(st.integers(0, 7))
 
     assert cacerts.decode({**SOUND, name: bytes(damaged)}) != cacerts.decode(SOUND)
+
+
+HUGE = {
+    "a key of 60,000 bits": {CA_KEY: layouts.huge_rsa_key(60_000)},
+    "a key of 60,000 bits in PKCS#8": {CA_KEY: layouts.huge_rsa_key(60_000, pkcs8=True)},
+    "a key that a megabyte of text hides": {CA_KEY: b"\n" * 1_000_000 + SIGNER.key_pem},
+    "a root with a key of 60,000 bits": {ROOT_CERT: layouts.huge_certificate(60_000)},
+    "a signer with a key of 60,000 bits": {CA_CERT: layouts.huge_certificate(60_000)},
+}
+
+
+@pytest.mark.parametrize("files", HUGE.values(), ids=HUGE.keys())
+def test_what_would_take_a_library_long_is_not_read(files):
+    found = cacerts.decode({**SOUND, **files})
+
+    assert not found.canonical
+    assert not found.bundle or not found.key_matches
+    assert [lenient.has_huge_number(text) for text in files.values()] == [
+        b"BEGIN" in text[:100] for text in files.values()
+    ]
 
 
 markers = st.sampled_from(

@@ -1,7 +1,8 @@
 """Whose Secret it is, and what is left of it: the proof that nothing of a stranger's is ever written."""
 
+import re
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import KeyPair, make_intermediate, make_root
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.target_secret import Stamps
+from tests.pki import layouts
 
 P256 = KeySpec(Algorithm.ECDSA, 256)
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -103,6 +105,15 @@ def read(secret: Secret | None, *roots: Root) -> Absent | Blocked | Published:
     return target_secret.read_target(OWNER, TARGET, secret, roots or (ROOT,), NOW)
 
 
+def holding(files: Mapping[str, bytes]) -> Secret:
+    """Return ours after somebody put these files over it: the API server has them on record as theirs."""
+    secret = ours()
+    stored = {name: b64encode(text).decode() for name, text in files.items()}
+    (record,) = secret["metadata"]["managedFields"]
+    record["fieldsV1"]["f:data"] = named({n: {} for n in stored if stored[n] == secret["data"].get(n)})
+    return secret | {"data": stored}
+
+
 LABELS = {LABEL_MESHCA: "mesh", "app.kubernetes.io/managed-by": "meshca"}
 
 NEVER_TOUCHED: dict[str, tuple[Callable[[], Secret], Reason, str]] = {
@@ -165,6 +176,35 @@ def test_never_touched(make: Callable[[], Secret], reason: Reason, words: str) -
     assert "Secret istio-system/cacerts" in state.message
 
 
+@pytest.mark.parametrize("layout", layouts.THEIRS.values(), ids=layouts.THEIRS.keys())
+def test_another_ca_in_our_secret_is_never_touched_whatever_its_layout(layout: layouts.Layout) -> None:
+    state = read(holding(layout.files))
+    assert isinstance(state, Blocked)
+    assert state.reason is Reason.FOREIGN_SECRET
+
+
+def test_it_is_told_whether_istiod_would_start_with_another_ca() -> None:
+    sound, expired = (layouts.THEIRS[name] for name in ("sound", "expired"))
+    for layout, words in ((sound, "istiod would start with it"), (expired, "istiod would not start with it")):
+        secret = holding(layout.files)
+        state = target_secret.read_target(OWNER, TARGET, secret, (ROOT,), layouts.NOW)
+        assert isinstance(state, Blocked)
+        assert words in state.message
+
+
+HARMFUL = ("move it away", "delete the secret", "rename the secret", "delete it", "restart istiod")
+
+
+@pytest.mark.parametrize(("make", "reason", "words"), NEVER_TOUCHED.values(), ids=NEVER_TOUCHED.keys())
+def test_what_puts_an_unrelated_ca_in_its_place_is_never_advised(
+    make: Callable[[], Secret], reason: Reason, words: str
+) -> None:
+    state = read(make())
+    assert isinstance(state, Blocked), (reason, words)
+    sentences = [each.lower() for each in re.split(r"[.;] ", state.message)]
+    assert not [each for each in sentences for harm in HARMFUL if harm in each and "do not " not in each]
+
+
 def test_no_secret_is_absent() -> None:
     assert read(None) == Absent()
 
@@ -203,6 +243,17 @@ DAMAGED: dict[str, tuple[Callable[[], Secret], bool, tuple[int, ...]]] = {
     "somebody else's certificate": (lambda: with_data(ours(), ca__cert_pem=STRANGER.certificate.pem), False, (1,)),
     "no data at all": (lambda: ours() | {"data": None}, False, ()),
     "data that is not base64": (lambda: ours() | {"data": {"ca-cert.pem": "%"}}, False, ()),
+    "nothing but our key": (
+        lambda: holding({"ca-key.pem": INTERMEDIATE.key_pem}),
+        False,
+        (),
+    ),
+    "our key twice": (lambda: with_data(ours(), ca__key_pem=INTERMEDIATE.key_pem * 2), False, (1,)),
+    "our root behind our certificate": (
+        lambda: with_data(ours(), ca__cert_pem=SOUND + PAIR.certificate.pem),
+        False,
+        (1,),
+    ),
     "no annotations": (lambda: with_metadata(ours(), annotations=None), True, (1,)),
     "no labels": (lambda: with_metadata(ours(), labels=None), True, (1,)),
     "restored from a backup, which keeps no field managers": (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from meshca.errors import PKIError
 from meshca.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
-from meshca.pki import certs, keys
-from meshca.pki.certs import Certificate, KeyPair
+from meshca.pki import certs, keys, lenient
+from meshca.pki.certs import MAX_BUNDLE_BYTES, Certificate, KeyPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,13 @@ def encode(cacerts: Cacerts) -> dict[str, bytes]:
 
 
 def decode(data: Mapping[str, bytes]) -> Content:
-    """Read what is in a Secret, whatever it is. Never raises: what cannot be read is None, False or empty."""
-    intermediate = _certificate(data.get(CA_CERT, b""))
-    bundle = _bundle(data.get(ROOT_CERT, b""))
-    key = _key(data.get(CA_KEY, b""))
+    """Read what is in a Secret as strictly as we write it; whose the rest is, is pki/holder.py's question.
+
+    Never raises, whatever it is: what cannot be read is None, False or empty, and so is what would take long.
+    """
+    intermediate = _certificate(_bounded(data, CA_CERT))
+    bundle = _bundle(_bounded(data, ROOT_CERT))
+    key = _key(_bounded(data, CA_KEY))
     if intermediate is None or key is None:
         return Content(intermediate, key_matches=False, bundle=bundle, canonical=False)
     same = encode(Cacerts(KeyPair(intermediate, keys.dump(key)), bundle))
@@ -71,6 +74,12 @@ def decode(data: Mapping[str, bytes]) -> Content:
         bundle=bundle,
         canonical=bool(bundle) and all(data.get(name) == same[name] for name in CACERTS_KEYS),
     )
+
+
+def _bounded(data: Mapping[str, bytes], name: str) -> bytes:
+    """Return a file, but not one that OpenSSL would be busy with."""
+    text = data.get(name, b"")
+    return b"" if len(text) > MAX_BUNDLE_BYTES or lenient.has_huge_number(text) else text
 
 
 def _certificate(pem: bytes) -> Certificate | None:

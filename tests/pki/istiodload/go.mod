@@ -1,0 +1,3 @@
+module meshca.io/istiodload
+
+go 1.21
