@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
@@ -152,7 +152,6 @@ def test_nothing_raises(files):
     cacerts.decode(files)
 
 
-@settings(deadline=None)  # runs a program
 @given(files=st.lists(anything, max_size=20))
 def test_what_go_loads_is_never_denied(files):
     answers = refusals(required(istiodload), files, NOW)
@@ -160,7 +159,6 @@ def test_what_go_loads_is_never_denied(files):
     assert all(holder.would_load(each, NOW) for each, why in zip(files, answers, strict=True) if not why)
 
 
-@settings(deadline=None)  # runs a program
 @given(data=st.data(), name=st.sampled_from(CACERTS_KEYS))
 def test_a_bit_of_theirs_may_flip_and_what_go_loads_is_still_theirs(data, name):
     files = ca()
