@@ -30,7 +30,8 @@ from meshca.report import Reporter
 from meshca.server import MonitoringServer, at_most
 from meshca.settings import Settings
 from meshca.store import Store
-from meshca.watch import SecretWatch
+from meshca.stream import Ref
+from meshca.watch import CONFIG_MAPS, SecretWatch
 from meshca.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -219,18 +220,21 @@ class Operator:
         for rival in rivals:
             self._queue.add(rival)
 
-    def _watched(self, spec: MeshCASpec) -> set[tuple[str, str]]:
-        secrets = {(target.namespace, target.secret_name) for target in spec.targets}
-        source = spec.root.source
-        return secrets | ({(self._settings.namespace, source.name)} if isinstance(source, FromSecret) else set())
+    def _watched(self, spec: MeshCASpec) -> set[Ref]:
+        watched, own = {Ref(target.namespace, target.secret_name) for target in spec.targets}, self._settings.namespace
+        if isinstance(spec.root.source, FromSecret):
+            watched.add(Ref(own, spec.root.source.name))
+        if spec.config_map is not None:
+            watched.add(Ref(own, spec.config_map, CONFIG_MAPS))
+        return watched
 
     def _on_secret(self, meshca: str) -> None:
         if self._registry.get(meshca) is not None:
             self._queue.add(meshca)
 
-    def _on_written(self, secret: dict[str, Any]) -> None:
-        metadata = secret["metadata"]
-        self._watch.expect(metadata["namespace"], metadata["name"], metadata["resourceVersion"])
+    def _on_written(self, written: dict[str, Any]) -> None:
+        metadata, resource = written["metadata"], f"{written['kind'].lower()}s"
+        self._watch.expect(Ref(metadata["namespace"], metadata["name"], resource), metadata["resourceVersion"])
 
     def _on_clock_moved(self, seconds: float) -> None:
         logger.warning("the API server's clock moved by %+.0f s against this machine's; every timer follows", seconds)

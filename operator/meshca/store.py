@@ -36,7 +36,7 @@ class Store:
 
     Args:
         api: the Kubernetes client.
-        on_secret: told of every Secret that was written, as the API server answered it.
+        on_secret: told of every Secret and ConfigMap that was written, as the API server answered it.
     """
 
     def __init__(self, api: ApiClient, on_secret: Callable[[Json], None] = lambda _: None) -> None:
@@ -85,7 +85,7 @@ class Store:
 
     async def apply_config_map(self, config_map: Json, over: Json | None) -> Json:
         """Write a ConfigMap of ours, as `apply_secret` does a Secret."""
-        return await self._apply("configmaps", config_map, over)
+        return self._written(await self._apply("configmaps", config_map, over))
 
     async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
         """Read the Deployments of a namespace that carry these labels."""

@@ -1,6 +1,6 @@
-"""One LIST and WATCH of Secrets' metadata, kept going through all that an API server does to it.
+"""One LIST and WATCH of objects' metadata, kept going through all that an API server does to it.
 
-It knows which Secrets there are, at which resourceVersion, and reports every
+It knows which objects there are, at which resourceVersion, and reports every
 difference: from events, and after a new list by comparing. So nothing is lost
 when a watch breaks, however long.
 """
@@ -12,7 +12,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 
@@ -23,11 +23,17 @@ from meshca.names import Reason
 
 logger = logging.getLogger(__name__)
 
-Name = tuple[str, str]
-"""Namespace and name of a Secret."""
 
-OnChange = Callable[[Name, str, set[str]], None]
-"""Called with a Secret, its new resourceVersion ("" if it is gone) and the MeshCAs that its label named and names."""
+class Ref(NamedTuple):
+    """What names an object; its resource as in a path."""
+
+    namespace: str
+    name: str
+    resource: str = "secrets"
+
+
+OnChange = Callable[[Ref, str, set[str]], None]
+"""Called with an object, its new resourceVersion ("" if it is gone) and the MeshCAs that its label named and names."""
 
 WATCH_SECONDS = 3600
 """The API server ends a watch after this; then it goes on from where it was."""
@@ -50,7 +56,7 @@ _WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 @dataclass(frozen=True)
-class _Secret:
+class _Seen:
     version: str
     meshca: str | None
 
@@ -63,10 +69,10 @@ class Stream:
         url: of the collection.
         selector: query parameters that select its objects.
         on_change: called for every difference.
-        on_open: called once the Secrets are listed and the watch has been accepted.
+        on_open: called once the objects are listed and the watch has been accepted.
 
     Attributes:
-        known: the Secrets that exist.
+        known: the objects that exist.
         is_open: True from then on.
         pulse: beats with every answer and every byte of the API server.
     """
@@ -83,11 +89,12 @@ class Stream:
         self._session = session
         self._url = url
         self._selector = selector
+        self._resource = url.rpartition("/")[2]
         self._on_change = on_change
         self._on_open = on_open
         self._version = ""
         self._trouble: str | None = None
-        self.known: dict[Name, _Secret] = {}
+        self.known: dict[Ref, _Seen] = {}
         self.is_open = False
         self.pulse = Pulse(asyncio.get_running_loop().time)
 
@@ -109,7 +116,7 @@ class Stream:
                     raise
                 self._tell(error)
             except Exception:
-                logger.exception("a watch of Secrets failed")
+                logger.exception("a watch of %s failed", self._resource)
                 self._version = ""
             failures = failures + 1 if loop.time() - started < STEADY_SECONDS else 0
             await asyncio.sleep(_pause(failures))
@@ -126,8 +133,8 @@ class Stream:
         async with self._get({}, _LIST, limits) as response:
             listing = await response.json()
             present = {self._take(item["metadata"]) for item in listing["items"] or ()}  # null if there are none
-            for name in self.known.keys() - present:
-                self._drop(name)
+            for ref in self.known.keys() - present:
+                self._drop(ref)
             return str(listing["metadata"]["resourceVersion"])
 
     async def _watch(self) -> None:
@@ -148,25 +155,28 @@ class Stream:
             raise StoreError(Reason.API_ERROR, f"watch of {self._url}: {status['message']}", status=status["code"])
         metadata = event["object"]["metadata"]
         if event["type"] == "DELETED":
-            self._drop((metadata["namespace"], metadata["name"]))
+            self._drop(self._ref(metadata))
         elif event["type"] != "BOOKMARK":
             self._take(metadata)
         self._version = metadata["resourceVersion"]
 
-    def _take(self, metadata: dict[str, Any]) -> Name:
-        """Note what a Secret is now; report it if that is new."""
-        name = (metadata["namespace"], metadata["name"])
-        now = _Secret(metadata["resourceVersion"], (metadata.get("labels") or {}).get(names.LABEL_MESHCA))
-        before = self.known.get(name)
-        self.known[name] = now
-        if before is None or before.version != now.version:
-            self._on_change(name, now.version, {it.meshca for it in (before, now) if it and it.meshca})
-        return name
+    def _ref(self, metadata: dict[str, Any]) -> Ref:
+        return Ref(metadata["namespace"], metadata["name"], self._resource)
 
-    def _drop(self, name: Name) -> None:
-        """Note that a Secret is gone, or lost the label that it was selected by."""
-        before = self.known.pop(name, None)
-        self._on_change(name, "", {before.meshca} if before and before.meshca else set())
+    def _take(self, metadata: dict[str, Any]) -> Ref:
+        """Note what an object is now; report it if that is new."""
+        ref = self._ref(metadata)
+        now = _Seen(metadata["resourceVersion"], (metadata.get("labels") or {}).get(names.LABEL_MESHCA))
+        before = self.known.get(ref)
+        self.known[ref] = now
+        if before is None or before.version != now.version:
+            self._on_change(ref, now.version, {it.meshca for it in (before, now) if it and it.meshca})
+        return ref
+
+    def _drop(self, ref: Ref) -> None:
+        """Note that an object is gone, or lost the label that it was selected by."""
+        before = self.known.pop(ref, None)
+        self._on_change(ref, "", {before.meshca} if before and before.meshca else set())
 
     @asynccontextmanager
     async def _get(
@@ -196,7 +206,9 @@ class Stream:
     def _tell(self, error: StoreError) -> None:
         """Log what keeps the watch from running, once until it runs again. 410 is the ordinary end of an old watch."""
         if error.status != GONE and error.message != self._trouble:
-            logger.warning("a watch of Secrets is interrupted: %s", error.message, extra={"reason": error.reason})
+            logger.warning(
+                "a watch of %s is interrupted: %s", self._resource, error.message, extra={"reason": error.reason}
+            )
             self._trouble = error.message
 
 

@@ -1,4 +1,4 @@
-"""Tells which MeshCA to look at when one of its Secrets changes, without ever reading a Secret's data.
+"""Tells which MeshCA to look at when one of its objects changes, without ever reading a Secret's data.
 
 It asks for metadata only (PartialObjectMetadata), so no private key enters this
 process through it. Where the operator may, one watch by label serves the whole
@@ -8,7 +8,11 @@ not tried: a refusal in the audit log looks like an attack.
 
 A watch by label does not see a Secret without our label. A target that is absent
 or foreign for longer than UNSEEN_SECONDS is therefore watched by name as well;
-what changes before that is found by the periodic look at every MeshCA.
+what changes before that is found by the hourly look at every MeshCA (workqueue.py).
+
+The ConfigMaps that publish bundles are all in the operator's own namespace, beside few
+others: one watch of all there tells of ours, and of a foreign one that is in the way.
+It is opened when the first MeshCA asks for such a ConfigMap.
 """
 
 import asyncio
@@ -22,7 +26,7 @@ from meshca import names
 from meshca.connection import Connection, call
 from meshca.errors import StoreError
 from meshca.names import Reason
-from meshca.stream import FORBIDDEN, WATCH_SECONDS, Name, Stream
+from meshca.stream import FORBIDDEN, WATCH_SECONDS, Ref, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -37,30 +41,39 @@ UNSEEN_SECONDS = 30.0
 SETTLE_SECONDS = 0.2
 """An event waits so long before it counts: the answer to a write of ours may come after the event that it caused."""
 REMEMBERED_WRITES = 4
+CONFIG_MAPS = "configmaps"
 
 
 class Scope(NamedTuple):
-    """What one stream watches: a Secret by name, or those with our label, in one namespace or in all."""
+    """What one stream watches: one by name or all with our label, in one namespace or in all; ConfigMaps all alike."""
 
     namespace: str = ""
     name: str = ""
+    resource: str = "secrets"
 
     @property
     def path(self) -> str:
         """The collection's path."""
-        return f"/api/v1/namespaces/{self.namespace}/secrets" if self.namespace else "/api/v1/secrets"
+        return f"/api/v1/namespaces/{self.namespace}/{self.resource}" if self.namespace else f"/api/v1/{self.resource}"
 
     @property
     def selector(self) -> dict[str, str]:
         """The query parameter that selects from it."""
+        if self.resource == CONFIG_MAPS:
+            return {}
         return {"fieldSelector": f"metadata.name={self.name}"} if self.name else {"labelSelector": names.LABEL_MESHCA}
+
+    def __str__(self) -> str:
+        """As in a sentence."""
+        kind = "ConfigMaps" if self.resource == CONFIG_MAPS else "Secrets"
+        return f"{kind} in namespace {self.namespace}" if self.namespace else f"{kind} in all namespaces"
 
 
 EVERYWHERE = Scope()
 
 
 class SecretWatch:
-    """Calls back with the name of a MeshCA whenever one of its Secrets was changed by somebody else.
+    """Calls back with the name of a MeshCA whenever one of its objects was changed by somebody else.
 
     Args:
         connection: the way to the API server.
@@ -72,17 +85,18 @@ class SecretWatch:
         self._connection = connection
         self._session = connection.session()
         self._own = Scope(namespace)
+        self._bundles = Scope(namespace, resource=CONFIG_MAPS)
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
-        self._targets: dict[str, frozenset[Name]] = {}
-        self._claims: dict[Name, set[str]] = {}
-        self._unseen_since: dict[Name, float] = {}
-        self._settling: dict[Name, tuple[str, set[str]]] = {}
-        self._expected: dict[Name, deque[str]] = {}
+        self._targets: dict[str, frozenset[Ref]] = {}
+        self._claims: dict[Ref, set[str]] = {}
+        self._unseen_since: dict[Ref, float] = {}
+        self._settling: dict[Ref, tuple[str, set[str]]] = {}
+        self._expected: dict[Ref, deque[str]] = {}
         self._streams: dict[Scope, Stream] = {}
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
-        self._is_refused = False
-        self._ask_at = 0.0
+        self._refused: set[Scope] = set()
+        self._ask_at: dict[Scope, float] = {}
         self._opened = asyncio.Event()
         self._revise = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
@@ -118,23 +132,23 @@ class SecretWatch:
         """Seconds since the quietest of the watches heard from the API server."""
         return max((stream.pulse.silence() for stream in self._streams.values()), default=0.0)
 
-    def set_targets(self, meshca: str, targets: Collection[Name]) -> None:
-        """Say which Secrets a MeshCA writes in other namespaces than the operator's; none once it is gone."""
+    def set_targets(self, meshca: str, targets: Collection[Ref]) -> None:
+        """Say which Secrets and ConfigMaps a MeshCA writes or reads, but for its roots; none once it is gone."""
         before, after = self._targets.pop(meshca, frozenset()), frozenset(targets)
         if after:
             self._targets[meshca] = after
-        for name in before - after:
-            self._claims[name].discard(meshca)
-            if not self._claims[name]:
-                del self._claims[name]
-        for name in after - before:
-            self._claims.setdefault(name, set()).add(meshca)
+        for ref in before - after:
+            self._claims[ref].discard(meshca)
+            if not self._claims[ref]:
+                del self._claims[ref]
+        for ref in after - before:
+            self._claims.setdefault(ref, set()).add(meshca)
         if before != after:
             self._revise.set()
 
-    def expect(self, namespace: str, name: str, resource_version: str) -> None:
-        """Say that this resourceVersion of a Secret is our own doing, so that its event asks for nothing."""
-        self._expected.setdefault((namespace, name), deque(maxlen=REMEMBERED_WRITES)).append(resource_version)
+    def expect(self, ref: Ref, resource_version: str) -> None:
+        """Say that this resourceVersion of an object is our own doing, so that its event asks for nothing."""
+        self._expected.setdefault(ref, deque(maxlen=REMEMBERED_WRITES)).append(resource_version)
 
     async def _supervise(self) -> None:
         """Have the right streams running: looked at when targets change, when a stream opens or ends, and at times."""
@@ -153,51 +167,62 @@ class SecretWatch:
     def _wanted(self) -> set[Scope]:
         """The streams that there should be; narrow ones only after the wide one was refused, until it is open."""
         now = self._loop.time()
+        secrets = {ref for ref in self._claims if ref.resource != CONFIG_MAPS}
+        bundles = {self._bundles} if self._claims.keys() - secrets and self._may_ask(self._bundles, now) else set()
         if self.is_wide:
-            return {EVERYWHERE} | self._unseen(now)
-        wide = {EVERYWHERE} if now >= self._ask_at else set()
-        narrow = {self._own, *(Scope(*name) for name in self._claims)} if self._is_refused else set()
-        return wide | narrow
+            return bundles | {EVERYWHERE} | self._unseen(secrets, now)
+        wide = {EVERYWHERE} if self._may_ask(EVERYWHERE, now) else set()
+        narrow = {self._own, *(Scope(*ref) for ref in secrets)} if EVERYWHERE in self._refused else set()
+        return bundles | wide | narrow
 
-    def _unseen(self, now: float) -> set[Scope]:
-        """The targets that the wide watch has not shown for a while: absent, or without our label."""
-        unseen = self._claims.keys() - self._streams[EVERYWHERE].known.keys()
-        self._unseen_since = {name: self._unseen_since.get(name, now) for name in unseen}
+    def _may_ask(self, scope: Scope, now: float) -> bool:
+        return now >= self._ask_at.get(scope, 0.0)
+
+    def _unseen(self, secrets: set[Ref], now: float) -> set[Scope]:
+        """Those that the wide watch has not shown for a while: absent, or without our label."""
+        unseen = secrets - self._streams[EVERYWHERE].known.keys()
+        self._unseen_since = {ref: self._unseen_since.get(ref, now) for ref in unseen}
         # What is asked for in our own namespace is a root that was given: it never gets our label.
-        due = {name for name, since in self._unseen_since.items() if now - since >= UNSEEN_SECONDS}
-        given = {name for name in unseen if name[0] == self._own.namespace}
-        return {Scope(*name) for name in due | given}
+        due = {ref for ref, since in self._unseen_since.items() if now - since >= UNSEEN_SECONDS}
+        given = {ref for ref in unseen if ref.namespace == self._own.namespace}
+        return {Scope(*ref) for ref in due | given}
 
     def _open(self, scope: Scope) -> None:
         url = self._connection.server + scope.path
-        stream = Stream(self._session, url, scope.selector, on_change=self._on_event, on_open=self._on_open)
+        on_open = self._revise.set if scope == self._bundles else self._on_open
+        stream = Stream(self._session, url, scope.selector, on_change=self._on_event, on_open=on_open)
         self._streams[scope] = stream
-        work = self._run_wide(stream) if scope == EVERYWHERE else stream.run()
+        work = self._run_if_allowed(scope, stream) if self._is_asked(scope) else stream.run()
         self._tasks[scope] = asyncio.create_task(work, name=f"watch {scope.path}")
         self._tasks[scope].add_done_callback(lambda _: self._revise.set())
 
-    async def _run_wide(self, stream: Stream) -> None:
-        """Watch all namespaces for as long as that is allowed.
+    def _is_asked(self, scope: Scope) -> bool:
+        """Tell whether the right to it is asked for: where there is another way, or none was needed before."""
+        return scope in (EVERYWHERE, self._bundles)
+
+    async def _run_if_allowed(self, scope: Scope, stream: Stream) -> None:
+        """Watch for as long as that is allowed.
 
         Raises:
             StoreError: it is not, or it could not be found out.
         """
         for verb in ("list", "watch"):
-            await self._check_right(verb)
+            await self._check_right(verb, scope)
         await stream.run(until_forbidden=True)
 
-    async def _check_right(self, verb: str) -> None:
-        """Ask whether Secrets of all namespaces are ours to read. The ClusterRole system:basic-user lets all ask."""
+    async def _check_right(self, verb: str, scope: Scope) -> None:
+        """Ask whether something is ours to read. The ClusterRole system:basic-user lets all ask."""
+        place = {"namespace": scope.namespace} if scope.namespace else {}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"verb": verb, "version": "v1", "resource": "secrets"}},
+            "spec": {"resourceAttributes": {"verb": verb, "version": "v1", "resource": scope.resource} | place},
         }
         match await call(self._connection.api, "POST", REVIEWS, body=body, seconds=REVIEW_SECONDS):
             case {"status": {"allowed": True}}:
                 return
             case _:
-                message = f"no right to {verb} Secrets in all namespaces"
+                message = f"no right to {verb} {scope}"
                 raise StoreError(Reason.FORBIDDEN, message, status=FORBIDDEN)
 
     def _close(self, scope: Scope) -> None:
@@ -205,35 +230,40 @@ class SecretWatch:
         del self._streams[scope]
 
     def _reap(self) -> None:
-        """Take away the wide stream if it has ended: it ends by itself only when it is refused."""
-        task = self._tasks.get(EVERYWHERE)
-        if task is None or not task.done():
-            return
-        self._close(EVERYWHERE)
-        error = task.exception()
-        if not self._is_refused:
+        """Take away each stream that has ended: it ends by itself only when it is refused."""
+        for scope in [scope for scope, task in self._tasks.items() if task.done()]:
+            error = self._tasks[scope].exception()
+            self._close(scope)
+            if scope not in self._refused:
+                self._tell(scope, error)
+            self._refused.add(scope)
+            is_answer = isinstance(error, StoreError) and error.status == FORBIDDEN
+            self._ask_at[scope] = self._loop.time() + (RETRY_WIDE_SECONDS if is_answer else RETRY_REVIEW_SECONDS)
+
+    def _tell(self, scope: Scope, error: BaseException | None) -> None:
+        if scope == EVERYWHERE:
             logger.info("watching each target by its name: %s", error)
-        self._is_refused = True
-        is_answer = isinstance(error, StoreError) and error.status == FORBIDDEN
-        self._ask_at = self._loop.time() + (RETRY_WIDE_SECONDS if is_answer else RETRY_REVIEW_SECONDS)
+        else:
+            what = "an edited or deleted trust bundle is noticed within the hour instead of at once: %s; %s"
+            logger.warning(what, error, "apply the Roles of this version (deploy/rbac.yaml, or the chart's)")
 
     def _on_open(self) -> None:
         self._opened.set()
         self._revise.set()
 
-    def _on_event(self, name: Name, version: str, meshcas: set[str]) -> None:
-        """Let an event settle; several of one Secret become one."""
-        if name in self._settling:
-            meshcas = meshcas | self._settling[name][1]
+    def _on_event(self, ref: Ref, version: str, meshcas: set[str]) -> None:
+        """Let an event settle; several of one object become one."""
+        if ref in self._settling:
+            meshcas = meshcas | self._settling[ref][1]
         else:
-            self._loop.call_later(SETTLE_SECONDS, self._settle, name)
-        self._settling[name] = (version, meshcas)
+            self._loop.call_later(SETTLE_SECONDS, self._settle, ref)
+        self._settling[ref] = (version, meshcas)
 
-    def _settle(self, name: Name) -> None:
-        version, meshcas = self._settling.pop(name)
+    def _settle(self, ref: Ref) -> None:
+        version, meshcas = self._settling.pop(ref)
         if not version:
-            self._expected.pop(name, None)
-        elif version in self._expected.get(name, ()):
+            self._expected.pop(ref, None)
+        elif version in self._expected.get(ref, ()):
             return
-        for meshca in meshcas | self._claims.get(name, set()):
+        for meshca in meshcas | self._claims.get(ref, set()):
             self._on_change(meshca)

@@ -12,7 +12,7 @@ from meshca import names
 from meshca.clock import ServerClock
 from meshca.connection import Connection, call, connect
 from meshca.errors import StoreError
-from meshca.stream import SILENCE_SECONDS
+from meshca.stream import SILENCE_SECONDS, Ref
 from meshca.watch import RETRY_REVIEW_SECONDS, RETRY_WIDE_SECONDS, REVIEWS, UNSEEN_SECONDS, SecretWatch
 from tests.shell.scripted_api import Answer, connected, status, stream
 from tests.shell.virtual_time import in_virtual_time
@@ -146,7 +146,7 @@ async def test_our_own_write_is_not_told_but_the_next_one_by_others_is():
     async with cluster() as on:
         await on.open()
         written = await on.write("istio-system", "cacerts", a="ours")
-        on.watch.expect("istio-system", "cacerts", written["metadata"]["resourceVersion"])
+        on.watch.expect(Ref("istio-system", "cacerts"), written["metadata"]["resourceVersion"])
         assert await on.heard() == []
         await on.write("istio-system", "cacerts", a="theirs")
         assert await on.heard() == ["mesh"]
@@ -157,7 +157,7 @@ async def test_somebody_who_writes_right_after_us_is_told():
     async with cluster() as on:
         await on.open()
         written = await on.write("istio-system", "cacerts", a="ours")
-        on.watch.expect("istio-system", "cacerts", written["metadata"]["resourceVersion"])
+        on.watch.expect(Ref("istio-system", "cacerts"), written["metadata"]["resourceVersion"])
         await on.write("istio-system", "cacerts", a="theirs")
         assert await on.heard() == ["mesh"]
 
@@ -240,7 +240,7 @@ async def test_silence_grows_while_the_api_server_says_nothing_and_ends_with_its
 async def test_an_idle_hour_costs_no_request():
     async with cluster(bookmark_interval=60) as on:
         await on.write("istio-system", "cacerts")
-        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
         await on.open()
         before = len(on.log)
         await asyncio.sleep(3000)
@@ -252,7 +252,7 @@ async def test_without_the_right_to_all_namespaces_each_target_is_watched_by_its
     caplog.set_level("INFO")
     async with cluster() as on:
         on.forbid(EVERYWHERE)
-        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
         await on.open()
         assert not on.watch.is_wide
         await on.write("istio-system", "cacerts", meshca=None, a="by others")
@@ -322,7 +322,7 @@ async def test_all_namespaces_are_never_tried_where_the_review_says(tmp_path, re
 
     async with connected(answer, tmp_path) as connection:
         watch = SecretWatch(connection, OWN, lambda _: None)
-        watch.set_targets("mesh", [("istio-system", "cacerts")])
+        watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
         watch.start()
         async with asyncio.timeout(10):
             await watch.wait_until_open()
@@ -336,7 +336,7 @@ async def test_all_namespaces_are_never_tried_where_the_review_says(tmp_path, re
 async def test_without_the_right_an_idle_hour_costs_no_request_either():
     async with cluster(bookmark_interval=60) as on:
         on.forbid(EVERYWHERE)
-        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
         await on.open()
         before = len(on.log)
         await asyncio.sleep(3000)
@@ -360,9 +360,9 @@ async def test_targets_come_and_go():
     async with cluster() as on:
         on.forbid(EVERYWHERE)
         await on.open()
-        on.watch.set_targets("mesh", [("istio-system", "one")])
+        on.watch.set_targets("mesh", [Ref("istio-system", "one")])
         await on.heard()
-        on.watch.set_targets("mesh", [("istio-system", "two")])
+        on.watch.set_targets("mesh", [Ref("istio-system", "two")])
         await on.heard()
         await on.write("istio-system", "one")
         assert await on.heard() == []
@@ -377,8 +377,8 @@ async def test_targets_come_and_go():
 @in_virtual_time
 async def test_a_secret_that_two_meshcas_claim_is_told_to_both():
     async with cluster() as on:
-        on.watch.set_targets("one", [("istio-system", "cacerts")])
-        on.watch.set_targets("two", [("istio-system", "cacerts")])
+        on.watch.set_targets("one", [Ref("istio-system", "cacerts")])
+        on.watch.set_targets("two", [Ref("istio-system", "cacerts")])
         await on.open()
         await on.write("istio-system", "cacerts", meshca="one")
         assert sorted(await on.heard()) == ["one", "two"]
@@ -389,8 +389,8 @@ async def test_one_target_that_must_not_be_read_does_not_disturb_the_others():
     async with cluster() as on:
         on.forbid(EVERYWHERE)
         on.forbid("/namespaces/default/secrets$")
-        on.watch.set_targets("one", [("default", "cacerts")])
-        on.watch.set_targets("two", [("istio-system", "cacerts")])
+        on.watch.set_targets("one", [Ref("default", "cacerts")])
+        on.watch.set_targets("two", [Ref("istio-system", "cacerts")])
         await on.open()
         await asyncio.sleep(300)
         await on.write("istio-system", "cacerts", meshca=None)
@@ -414,7 +414,7 @@ async def test_a_right_that_is_granted_later_is_used():
 @in_virtual_time
 async def test_a_right_that_is_taken_away_is_made_up_for():
     async with cluster() as on:
-        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
         await on.open()
         on.forbid(EVERYWHERE)
         on.faults.cut_watches(EVERYWHERE)
@@ -429,7 +429,7 @@ async def test_a_right_that_is_taken_away_is_made_up_for():
 async def test_a_foreign_target_is_watched_by_its_name_too_until_it_has_our_label():
     async with cluster() as on:
         await on.write("istio-system", "cacerts", meshca=None)
-        on.watch.set_targets("mesh", [("istio-system", "cacerts")])
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
         await on.open()
         await asyncio.sleep(2 * UNSEEN_SECONDS)
         await on.heard()
@@ -454,7 +454,7 @@ async def test_it_works_on_every_control_plane(control_plane, unique):
         assert await told.get() == unique
         made["data"] = {}
         ours = await call(connection.api, "PUT", f"{path}/cacerts", body=made)
-        watch.expect(unique, "cacerts", ours["metadata"]["resourceVersion"])
+        watch.expect(Ref(unique, "cacerts"), ours["metadata"]["resourceVersion"])
         await asyncio.sleep(1)
         assert told.empty()
         await call(connection.api, "DELETE", f"{path}/cacerts")
