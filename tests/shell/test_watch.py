@@ -13,7 +13,7 @@ from meshca.clock import ServerClock
 from meshca.connection import Connection, call, connect
 from meshca.errors import StoreError
 from meshca.stream import SILENCE_SECONDS, Ref
-from meshca.watch import RETRY_REVIEW_SECONDS, RETRY_WIDE_SECONDS, REVIEWS, UNSEEN_SECONDS, SecretWatch
+from meshca.watch import CONFIG_MAPS, RETRY_REVIEW_SECONDS, RETRY_WIDE_SECONDS, REVIEWS, UNSEEN_SECONDS, SecretWatch
 from tests.shell.scripted_api import Answer, connected, status, stream
 from tests.shell.virtual_time import in_virtual_time
 
@@ -59,8 +59,17 @@ class Cluster:
             content_type="application/apply-patch+yaml",
         )
 
-    async def delete(self, namespace: str, name: str) -> None:
-        await call(self.api, "DELETE", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+    async def publish(self, name: str, *, ours: bool = True, **data: str) -> dict[str, Any]:
+        """Write a ConfigMap into the operator's namespace."""
+        labels = {names.LABEL_MESHCA: "mesh"} if ours else {}
+        path = f"/api/v1/namespaces/{OWN}/configmaps"
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": data}
+        query = {"fieldManager": "test", "force": "true"}
+        apply = "application/apply-patch+yaml"
+        return await call(self.api, "PATCH", f"{path}/{name}", params=query, body=body, content_type=apply)
+
+    async def delete(self, namespace: str, name: str, resource: str = "secrets") -> None:
+        await call(self.api, "DELETE", f"/api/v1/namespaces/{namespace}/{resource}/{name}")
 
     async def heard(self) -> list[str]:
         """What has been told since the last question."""
@@ -438,6 +447,81 @@ async def test_a_foreign_target_is_watched_by_its_name_too_until_it_has_our_labe
         await on.write("istio-system", "cacerts")
         await asyncio.sleep(2 * UNSEEN_SECONDS)
         assert [scope.name for scope in on.watch._streams] == [""]
+
+
+BUNDLE = Ref(OWN, "mesh-trust-bundle", CONFIG_MAPS)
+BUNDLES = f"/namespaces/{OWN}/configmaps"
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["with our label", "somebody else's"])
+@in_virtual_time
+async def test_a_config_map_that_a_meshca_asks_for_is_told_of_when_it_is(ours):
+    async with cluster() as on:
+        await on.publish("mesh-trust-bundle", ours=ours)
+        on.watch.set_targets("mesh", [BUNDLE])
+        await on.open()
+        await on.publish("mesh-trust-bundle", ours=ours, a="1")
+        assert await on.heard() == ["mesh"]
+        await on.delete(OWN, "mesh-trust-bundle", CONFIG_MAPS)
+        assert await on.heard() == ["mesh"]
+
+
+@in_virtual_time
+async def test_our_own_write_of_a_config_map_is_not_told_and_is_none_of_a_secret_of_its_name():
+    async with cluster() as on:
+        on.watch.set_targets("mesh", [BUNDLE])
+        await on.open()
+        written = await on.publish("mesh-trust-bundle", a="ours")
+        on.watch.expect(BUNDLE, written["metadata"]["resourceVersion"])
+        assert await on.heard() == []
+        await on.write(OWN, "mesh-trust-bundle")
+        assert await on.heard() == ["mesh"]
+
+
+@in_virtual_time
+async def test_other_config_maps_are_none_of_our_business():
+    async with cluster() as on:
+        on.watch.set_targets("mesh", [BUNDLE])
+        await on.open()
+        await on.publish("kube-root-ca.crt", ours=False)
+        assert await on.heard() == []
+
+
+@in_virtual_time
+async def test_config_maps_are_watched_only_while_a_meshca_asks_for_one():
+    async with cluster() as on:
+        await on.open()
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
+        await asyncio.sleep(2 * UNSEEN_SECONDS)
+        assert [each.path for each in on.log if BUNDLES in each.path] == []
+        on.watch.set_targets("mesh", [BUNDLE])
+        await on.heard()
+        await on.publish("mesh-trust-bundle")
+        assert await on.heard() == ["mesh"]
+        on.watch.set_targets("mesh", [])
+        await on.heard()
+        await on.publish("mesh-trust-bundle", a="1")
+        assert await on.heard() == []
+
+
+@in_virtual_time
+async def test_without_the_right_to_config_maps_it_is_said_once_and_all_else_goes_on(caplog):
+    async with cluster(bookmark_interval=60) as on:
+        on.forbid(BUNDLES)
+        on.watch.set_targets("mesh", [BUNDLE])
+        await on.open()
+        await asyncio.sleep(3 * RETRY_WIDE_SECONDS)
+        assert on.refused == []
+        told = [each.getMessage() for each in caplog.records if "trust bundle" in each.getMessage()]
+        assert len(told) == 1
+        assert f"no right to list ConfigMaps in namespace {OWN}" in told[0]
+        await on.write("istio-system", "cacerts")
+        assert await on.heard() == ["mesh"]
+        on.faults.clear()
+        await asyncio.sleep(RETRY_WIDE_SECONDS + UNSEEN_SECONDS)
+        await on.heard()
+        await on.publish("mesh-trust-bundle")
+        assert await on.heard() == ["mesh"]
 
 
 async def test_it_works_on_every_control_plane(control_plane, unique):
