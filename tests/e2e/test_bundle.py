@@ -1,0 +1,55 @@
+"""The published bundle: whatever somebody does to its ConfigMap is seen, without anything else that happens."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.e2e.concurrently import concurrently
+from tests.e2e.mesh import REPAIR_SECONDS, Mesh
+from tests.e2e.test_accidents import BUNDLE, config_map_path
+
+CALM = {"intermediate": {"duration": "10m", "renewBefore": "5m"}} | BUNDLE
+"""Nothing is due for minutes."""
+
+
+async def delete_it(mesh: Mesh) -> None:
+    await mesh.cluster.delete(config_map_path(mesh))
+
+
+async def edit_it(mesh: Mesh) -> None:
+    await mesh.cluster.merge(config_map_path(mesh), {"data": {"root-cert.pem": "edited\n"}})
+
+
+async def empty_it(mesh: Mesh) -> None:
+    await mesh.cluster.merge(config_map_path(mesh), {"data": None})
+
+
+@pytest.mark.parametrize("edit", [delete_it, edit_it, empty_it], ids=["deleted", "edited", "emptied"])
+@concurrently
+async def test_it_is_put_back_within_five_seconds_when_it_was(
+    mesh: Mesh, edit: Callable[[Mesh], Awaitable[None]]
+) -> None:
+    await mesh.apply(CALM)
+    await mesh.settled(revision=1)
+    before = await mesh.cluster.get(config_map_path(mesh))
+    assert before is not None
+    edited = time.monotonic()
+    await edit(mesh)
+    while ((await mesh.cluster.get(config_map_path(mesh))) or {}).get("data") != before["data"]:
+        assert time.monotonic() - edited <= REPAIR_SECONDS
+        await asyncio.sleep(0.1)
+
+
+@concurrently
+async def test_one_that_somebody_else_puts_in_its_place_is_noticed_and_its_removal_too(mesh: Mesh) -> None:
+    await mesh.apply(CALM)
+    await mesh.settled(revision=1)
+    collection, _, name = config_map_path(mesh).rpartition("/")
+    await mesh.cluster.delete(config_map_path(mesh))
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {}}
+    await mesh.cluster.request("POST", collection, body, fieldManager="other-tool")
+    await mesh.says("Stalled", "True", "ForeignConfigMap", within=REPAIR_SECONDS)
+    await mesh.cluster.delete(config_map_path(mesh))
+    await mesh.until(lambda: mesh.condition("Stalled")[0] != "True", "it is published again", within=REPAIR_SECONDS)
