@@ -34,7 +34,7 @@ demo: $(VENV)/.run ## One renewal and one root rotation under real mTLS load, in
 run: $(VENV)/.run ## Run the operator against $KUBECONFIG
 	$(BIN)/python -m meshca run --metrics-address 127.0.0.1:8080
 
-test: $(VENV)/.dev ## Every test, on a real kube-apiserver (built once with Go and cached outside the tree)
+test: $(VENV)/.dev ## Every test, on a real kube-apiserver (what they need is fetched or built once, outside the tree)
 	$(BIN)/python -m pytest $(PYTEST)
 
 test-fast: $(VENV)/.dev ## The tests that need no API server
@@ -46,7 +46,7 @@ lint: $(VENV)/.dev ## Style, types, layers, manifests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
-	shellcheck -x kind/*.sh .ci/run
+	$(BIN)/shellcheck -x kind/*.sh .ci/run
 
 fix: $(VENV)/.dev ## Put style right
 	$(BIN)/ruff check --fix

@@ -4,6 +4,7 @@ Both are started once per session, on first use; tests keep apart by names (`uni
 """
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from demo.controlplane import EmbeddedControlPlane
 from tests.support import apiserver as real
+from tests.support import programs
 from tests.support.apiserver import APIServer
 from tests.support.loop import event_loop_in_a_thread
 
@@ -23,6 +25,24 @@ settings.load_profile("meshca")
 
 # pytest-asyncio asks for the current loop when there is none, and Python 3.11 then makes one that nobody closes.
 asyncio.set_event_loop(None)
+
+# A busy machine fails no property; and in CI a red run can be repeated.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
+)
+settings.load_profile("any machine")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was left out, and what brings it."""
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    count = len([it for it in skipped if any(reason in it for reason in programs.missing)])
+    if count:
+        terminalreporter.write_line(f"{count} tests were left out: {'; '.join(programs.missing)}")
 
 
 @dataclass(frozen=True)

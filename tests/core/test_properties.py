@@ -461,7 +461,6 @@ class HurriedLife(Life):
 SETTINGS = settings(
     max_examples=1000,
     stateful_step_count=50,
-    deadline=None,
     derandomize=True,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

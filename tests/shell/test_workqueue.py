@@ -4,7 +4,7 @@ import time
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca.errors import ConflictError, StoreError
@@ -470,7 +470,6 @@ async def test_an_idle_event_loop_does_not_lag():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["set", "drop"]), st.sampled_from("abc"), st.integers(0, 20)), max_size=60))
-@settings(deadline=None)
 @in_virtual_time
 async def test_each_key_fires_once_at_the_earliest_of_its_times(steps):
     """The heap against a plain dict of the times."""

@@ -93,9 +93,7 @@ def build() -> Path:
 
 
 def _go_build(directory: Path) -> Path:
-    go = shutil.which("go")
-    if go is None:
-        raise Unavailable("no kube-apiserver and etcd in KUBEBUILDER_ASSETS or on PATH, and no Go to build them")
+    go = programs.go()
     say(f"apiserver: building kube-apiserver {VERSION} and etcd from {SOURCE.name}/, once; this takes some minutes")
     version = "k8s.io/component-base/version"
     major, minor, _ = VERSION.removeprefix("v").split(".")

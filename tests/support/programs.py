@@ -12,6 +12,9 @@ import pytest
 
 T = TypeVar("T")
 
+missing: list[str] = []
+"""What tests were skipped for, each reason once: told at the end of a run."""
+
 
 class Unavailable(Exception):  # noqa: N818  # reads as what it says: raise Unavailable
     """Something cannot be had here; the message says what to install."""
@@ -24,31 +27,27 @@ def required(find: Callable[[], T]) -> T:
     except Unavailable as error:
         if os.environ.get("CI"):
             pytest.fail(f"CI needs this: {error}")
-        pytest.skip(str(error))
+        reason = str(error).partition("\n")[0]
+        if reason not in missing:
+            missing.append(reason)
+        pytest.skip(reason)
 
 
-def on_path(name: str, package: str = "") -> str:
-    """Return the path of a program that Debian has, in the package of its own name or in this one.
+def on_path(name: str) -> str:
+    """Return the path of a program: on the PATH, or in the environment of this very Python.
 
     Raises:
-        Unavailable: it is not on the PATH.
+        Unavailable: it is in neither.
     """
-    found = shutil.which(name)
+    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
     if found is None:
-        raise Unavailable(f"{name} is not on the PATH: apt-get install --no-install-recommends {package or name}")
+        raise Unavailable(f"there is no {name}: make dev")
     return found
 
 
 def go() -> str:
-    """Return the path of Go.
-
-    Raises:
-        Unavailable: it is not on the PATH.
-    """
-    found = shutil.which("go")
-    if found is None:
-        raise Unavailable("there is no Go on the PATH, which builds this from its module")
-    return found
+    """Return the path of Go: see `on_path`."""
+    return on_path("go")
 
 
 def kept(name: str, make: Callable[[Path], Path]) -> Path:

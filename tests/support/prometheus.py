@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Alertmanager on loopback: Debian's, found on the PATH."""
+"""A real Prometheus and a real Alertmanager on loopback: Debian's, from the PATH or from the cache."""
 
 import json
 import subprocess
@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
+from tests.support import debian
 from tests.support.process import free_port, launched
-from tests.support.programs import on_path, required
+from tests.support.programs import required
 
 READY_WITHIN = 30.0
 """Seconds until /-/ready; about one on a laptop."""
@@ -85,8 +86,7 @@ def program(name: str) -> str:
 
     Without it a test is skipped and says why, but never in CI.
     """
-    package = "prometheus-alertmanager" if name in ("prometheus-alertmanager", "amtool") else "prometheus"
-    return required(lambda: on_path(name, package))
+    return required(lambda: debian.program(name))
 
 
 @contextmanager
