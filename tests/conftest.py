@@ -19,10 +19,6 @@ from tests.support import programs
 from tests.support.apiserver import APIServer
 from tests.support.loop import event_loop_in_a_thread
 
-# One profile for all: what a test says must not depend on how busy this machine is.
-settings.register_profile("meshca", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("meshca")
-
 # pytest-asyncio asks for the current loop when there is none, and Python 3.11 then makes one that nobody closes.
 asyncio.set_event_loop(None)
 
