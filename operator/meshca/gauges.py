@@ -17,6 +17,7 @@ from meshca.core import schedule
 from meshca.core.model import Absent, Blocked, Plan, Published
 from meshca.core.moves import renews_at
 from meshca.core.situation import Situation, phase
+from meshca.core.spec import MeshCASpec, parse_spec
 from meshca.core.status import next_wake
 from meshca.names import Condition, Phase
 
@@ -36,13 +37,27 @@ class Findings(NamedTuple):
 class Report:
     """What is known of one MeshCA: what was found last, if anything could be, and what was said of it.
 
+    What was found goes before what was said. But what was said is all there is of a target whose Secret cannot be
+    read, and of a MeshCA that could not be looked at since the start: its certificates end all the same.
+
     Attributes:
+        findings: of the last pass that could look.
+        status: of the last pass.
+        spec: the last one that made sense.
+        passed: when a pass last ended well; None if none has since the start.
         repairs: how often a target's Secret was put back, by the target's name.
     """
 
     findings: Findings | None = None
     status: Json = field(default_factory=dict)
+    spec: MeshCASpec | None = None
+    passed: datetime | None = None
     repairs: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def wanted(self) -> MeshCASpec:
+        """The spec that dates are counted by; with none that makes sense, every default."""
+        return self.spec or (self.findings.situation.spec if self.findings else parse_spec("unknown", {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +104,24 @@ def _of(read: Callable[[Situation, Plan], Samples]) -> Callable[[Report], Sample
     return samples
 
 
-def _phase(situation: Situation, _: Plan) -> Samples:
-    current = phase(situation)
-    for each in Phase:
-        yield (each.value,), float(each is current)
+def _phase(report: Report) -> Samples:
+    told = report.status.get("phase")
+    current = phase(report.findings.situation).value if report.findings else told
+    if current == Phase.PENDING.value:
+        current = told or current
+    for each in Phase if current is not None else ():
+        yield (each.value,), float(each.value == current)
+
+
+def _reconciling(report: Report) -> Samples:
+    for condition in report.status.get("conditions") or []:
+        if condition["type"] == Condition.RECONCILING.value:
+            yield (str(condition["reason"]),), 1.0
+
+
+def _last_pass(report: Report) -> Samples:
+    if report.passed is not None:
+        yield (), report.passed.timestamp()
 
 
 def _phase_start(report: Report) -> Samples:
@@ -101,8 +130,9 @@ def _phase_start(report: Report) -> Samples:
         yield (), datetime.fromisoformat(since).timestamp()
 
 
-def _rotation_wait(situation: Situation, _: Plan) -> Samples:
-    yield (), schedule.overlap(situation.spec).total_seconds()
+def _rotation_wait(report: Report) -> Samples:
+    if report.findings is not None or report.spec is not None:
+        yield (), schedule.overlap(report.wanted).total_seconds()
 
 
 def _waiting_until(_: Situation, plan: Plan) -> Samples:
@@ -120,50 +150,120 @@ def _next_step(situation: Situation, plan: Plan) -> Samples:
         yield (), at.timestamp()
 
 
-def _authority_not_after(situation: Situation, _: Plan) -> Samples:
-    for root in situation.observed.roots:
-        yield (str(root.revision), situation.state_of(root)), root.certificate.not_after.timestamp()
+class _Known(NamedTuple):
+    """A certificate of which only the report is left."""
+
+    not_after: datetime
 
 
-def _authority_key(situation: Situation, _: Plan) -> Samples:
-    for root in situation.observed.roots:
-        yield (str(root.revision), situation.state_of(root)), float(root.has_key)
+def _unseen_targets(report: Report) -> Iterator[Json]:
+    """Yield what was said of the targets of which nothing newer was found."""
+    seen = report.findings.situation.published if report.findings else {}
+    for each in report.status.get("targets") or []:
+        if each["name"] not in seen or seen[each["name"]].intermediate is None:
+            yield each
 
 
-def _authority_renewal(situation: Situation, _: Plan) -> Samples:
-    if situation.standing is not None:
+def _unseen_roots(report: Report) -> Iterator[Json]:
+    """Yield what was said of the roots of which nothing newer was found, if there is anything that cannot be seen."""
+    seen = {root.revision for root in report.findings.situation.observed.roots} if report.findings else set()
+    if report.findings is None or any("intermediate" in each for each in _unseen_targets(report)):
+        yield from (each for each in report.status.get("roots") or [] if each["revision"] not in seen)
+
+
+def _end(entry: Json | None) -> datetime | None:
+    """Return when a certificate of a report ends."""
+    text = (entry or {}).get("notAfter")
+    return datetime.fromisoformat(text) if text else None
+
+
+def _root_ends(report: Report) -> Iterator[tuple[int, str, datetime, bool]]:
+    """Yield every root: revision, state, end, and whether its key is there."""
+    if report.findings is not None:
+        situation = report.findings.situation
+        for root in situation.observed.roots:
+            yield root.revision, situation.state_of(root), root.certificate.not_after, root.has_key
+    for each in _unseen_roots(report):
+        if (end := _end(each)) is not None:
+            yield each["revision"], str(each.get("state")), end, bool(each.get("keyAvailable"))
+
+
+def _authority_not_after(report: Report) -> Samples:
+    for revision, state, end, _ in _root_ends(report):
+        yield (str(revision), state), end.timestamp()
+
+
+def _authority_key(report: Report) -> Samples:
+    for revision, state, _, has_key in _root_ends(report):
+        yield (str(revision), state), float(has_key)
+
+
+def _authority_renewal(report: Report) -> Samples:
+    situation = report.findings.situation if report.findings else None
+    if situation is not None and situation.standing is not None:
         newest = situation.standing.newest
-        at = schedule.replace_root_at(newest.certificate, situation.spec)
-        yield (str(newest.revision),), at.timestamp()
+        yield (str(newest.revision),), schedule.replace_root_at(newest.certificate, situation.spec).timestamp()
+        return
+    newest_known = max(_root_ends(report), default=None)
+    if newest_known is not None:
+        revision, _, end, _ = newest_known
+        yield (str(revision),), schedule.replace_root_at(_Known(end), report.wanted).timestamp()
 
 
-def _intermediate_not_after(situation: Situation, _: Plan) -> Samples:
-    for name, target in situation.published.items():
+def _intermediate_not_after(report: Report) -> Samples:
+    for name, target in report.findings.situation.published.items() if report.findings else ():
         if target.intermediate is not None:
             yield (name,), target.intermediate.not_after.timestamp()
+    for each in _unseen_targets(report):
+        if (end := _end(each.get("intermediate"))) is not None:
+            yield (each["name"],), end.timestamp()
 
 
-def _intermediate_renewal(situation: Situation, _: Plan) -> Samples:
-    for name, target in situation.published.items():
-        signer = situation.signer_of(target)
-        at = renews_at(situation, target, signer) if signer is not None else None
+def _intermediate_renewal(report: Report) -> Samples:
+    situation = report.findings.situation if report.findings else None
+    for name, target in situation.published.items() if situation else ():
+        signer = situation.signer_of(target) if situation else None
+        at = renews_at(situation, target, signer) if situation and signer is not None else None
         if at is not None:
             yield (name,), at.timestamp()
+    ends = {revision: end for revision, _, end, _ in _root_ends(report)}
+    for each in _unseen_targets(report):
+        until = _end(each.get("intermediate"))
+        root_end = ends.get(each.get("rootRevision") or 0)
+        if until is not None and (root_end is None or until < root_end):
+            yield (each["name"],), schedule.renew_intermediate_at(_Known(until), report.wanted).timestamp()
 
 
-def _bundle_not_after(situation: Situation, _: Plan) -> Samples:
-    for name, target in situation.published.items():
+def _bundle_not_after(report: Report) -> Samples:
+    for name, target in report.findings.situation.published.items() if report.findings else ():
         for revision in target.bundle:
-            yield (name, str(revision)), situation.root(revision).certificate.not_after.timestamp()
+            end = report.findings.situation.root(revision).certificate.not_after if report.findings else None
+            if end is not None:
+                yield (name, str(revision)), end.timestamp()
+    seen = report.findings.situation.published if report.findings else {}
+    ends = {revision: end for revision, _, end, _ in _root_ends(report)}
+    for each in _unseen_targets(report):
+        for revision in each.get("trustedRevisions") or () if each["name"] not in seen else ():
+            if revision in ends:
+                yield (each["name"], str(revision)), ends[revision].timestamp()
 
 
-def _target_info(situation: Situation, _: Plan) -> Samples:
-    for target in situation.spec.targets:
+def _target_info(report: Report) -> Samples:
+    if report.findings is None:
+        for each in report.status.get("targets") or []:
+            yield (each["name"], str(each.get("namespace")), str(each.get("secretName"))), 1.0
+        return
+    for target in report.findings.situation.spec.targets:
         yield (target.name, target.namespace, target.secret_name), 1.0
 
 
-def _target_state(situation: Situation, _: Plan) -> Samples:
-    for name, state in situation.observed.targets.items():
+def _target_state(report: Report) -> Samples:
+    if report.findings is None:
+        for each in report.status.get("targets") or []:
+            state = each.get("reason") if each.get("state") == "Blocked" else each.get("state")
+            yield (each["name"], str(state)), 1.0
+        return
+    for name, state in report.findings.situation.observed.targets.items():
         match state:
             case Published():
                 yield (name, "Published"), 1.0
@@ -176,7 +276,19 @@ def _target_state(situation: Situation, _: Plan) -> Samples:
 GAUGES: tuple[Gauge, ...] = (
     Gauge("meshca_ready", "1 when every target has a CA that is valid now and that its workloads trust.", (), _ready),
     Gauge("meshca_stalled", "1 for every reason why a MeshCA waits for a person.", ("reason",), _stalled),
-    Gauge("meshca_phase", "1 for the phase that a MeshCA is in, 0 for the others.", ("phase",), _of(_phase)),
+    Gauge(
+        "meshca_reconciling",
+        "1 for the reason why the last pass could not end; the operator tries again by itself.",
+        ("reason",),
+        _reconciling,
+    ),
+    Gauge(
+        "meshca_last_pass_timestamp_seconds",
+        "When a pass over a MeshCA last ended well; absent when none has since the start of the process.",
+        (),
+        _last_pass,
+    ),
+    Gauge("meshca_phase", "1 for the phase that a MeshCA is in, 0 for the others.", ("phase",), _phase),
     Gauge(
         "meshca_phase_start_timestamp_seconds",
         "Since when a rotation has been in its present phase; absent when there is no rotation.",
@@ -187,7 +299,7 @@ GAUGES: tuple[Gauge, ...] = (
         "meshca_rotation_wait_seconds",
         "The longest wait in a phase that nothing holds: propagationDelay + maxCertificateDuration.",
         (),
-        _of(_rotation_wait),
+        _rotation_wait,
     ),
     Gauge(
         "meshca_waiting_until_timestamp_seconds",
@@ -200,48 +312,48 @@ GAUGES: tuple[Gauge, ...] = (
         "meshca_authority_not_after_timestamp_seconds",
         "When a root ends. State: prepared, active, sole, or retiring.",
         ("revision", "state"),
-        _of(_authority_not_after),
+        _authority_not_after,
     ),
     Gauge(
         "meshca_authority_key_available",
         "1 when a root's Secret with its key is there, 0 when it is lost.",
         ("revision", "state"),
-        _of(_authority_key),
+        _authority_key,
     ),
     Gauge(
         "meshca_authority_renewal_timestamp_seconds",
         "When the replacement of the newest root is due, by its age.",
         ("revision",),
-        _of(_authority_renewal),
+        _authority_renewal,
     ),
     Gauge(
         "meshca_intermediate_not_after_timestamp_seconds",
-        "When the intermediate that a target's istiod signs with ends.",
+        "When the intermediate that a target's istiod signs with ends; what was last known while it cannot be seen.",
         ("target",),
-        _of(_intermediate_not_after),
+        _intermediate_not_after,
     ),
     Gauge(
         "meshca_intermediate_renewal_timestamp_seconds",
         "When the renewal of a target's intermediate is due; absent when it ends with its root.",
         ("target",),
-        _of(_intermediate_renewal),
+        _intermediate_renewal,
     ),
     Gauge(
         "meshca_bundle_not_after_timestamp_seconds",
         "When a root that a target trusts ends.",
         ("target", "revision"),
-        _of(_bundle_not_after),
+        _bundle_not_after,
     ),
     Gauge(
         "meshca_target_info",
         "Always 1: where a target's Secret is, to join with the metrics of its istiod.",
         ("target", "target_namespace", "secret"),
-        _of(_target_info),
+        _target_info,
     ),
     Gauge(
         "meshca_target_state",
         "1 for what a target's Secret is: Published, Absent, or the reason why it cannot be touched.",
         ("target", "state"),
-        _of(_target_state),
+        _target_state,
     ),
 )

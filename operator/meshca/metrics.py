@@ -7,6 +7,7 @@ with it. `docs/metrics.md` is made from what stands here and there.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
@@ -17,6 +18,7 @@ from prometheus_client.registry import Collector
 from meshca import __version__
 from meshca.core.model import Plan, Step, WriteCacerts
 from meshca.core.situation import Situation
+from meshca.core.spec import MeshCASpec
 from meshca.gauges import GAUGES, Findings, Gauge, Report
 from meshca.names import STEP_REASONS, Reason
 from meshca.registry import Resource
@@ -88,7 +90,8 @@ class Metrics(Collector):
         self._requests, self._steps, self._passes = (self._counter(family) for family in (REQUESTS, STEPS, PASSES))
         for reason in STEP_REASONS:
             self._steps.labels(reason.value)  # increase() sees a first one only if there was a zero before it
-        self._passes.labels("ok")
+        for result in ("ok", "InternalError"):
+            self._passes.labels(result)
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
 
@@ -114,8 +117,15 @@ class Metrics(Collector):
         self._report(resource).findings = Findings(situation, plan)
 
     def note_status(self, resource: Resource, status: dict[str, object]) -> None:
-        """Remember what is said of a MeshCA."""
-        self._report(resource).status = status
+        """Remember what is said of a MeshCA, and the spec that it is said by."""
+        report = self._report(resource)
+        report.status = status
+        if isinstance(resource.spec, MeshCASpec):
+            report.spec = resource.spec
+
+    def note_pass(self, resource: Resource, now: datetime) -> None:
+        """Remember that a pass ended well, at the API server's time."""
+        self._report(resource).passed = now
 
     def _report(self, resource: Resource) -> Report:
         return self._reports.setdefault(resource.owner.name, Report())

@@ -45,6 +45,7 @@ STATUS: Json = {
             "state": "Published",
             "reason": "Issued",
             "message": "as it should be",
+            "unseenSince": MOMENT,
             "rootRevision": 1,
             "trustedRevisions": [2, 1],
             "intermediate": {
@@ -68,6 +69,8 @@ STATUS: Json = {
     },
     "rootNotAfter": "2036-11-18T05:00:00Z",
     "intermediateNotAfter": "2027-02-19T05:00:00Z",
+    "activity": "Waiting",
+    "nextActionSummary": "2027-01-20T05:00:00Z",
     "nextAction": "switch istio to root 2",
     "nextActionTime": "2027-01-20T05:00:00Z",
     "warnings": ["spec.root.duration is less than a year"],
@@ -115,14 +118,14 @@ def test_the_fields_of_the_sample_report_are_all_there_are(schema: Json) -> None
 def test_get_answers_what_expires_when(kubectl: Kubectl, reported: str) -> None:
     heading, row = kubectl("get", "mca", reported).stdout.splitlines()
     assert heading.split("  ")[0] == "NAME"
-    assert row.split()[:6] == [
-        reported, "True", "Trust", "2036-11-18T05:00:00Z", "2027-02-19T05:00:00Z", "2027-01-20T05:00:00Z",
+    assert row.split()[:7] == [
+        reported, "True", "Trust", "Waiting", "2036-11-18T05:00:00Z", "2027-02-19T05:00:00Z", "2027-01-20T05:00:00Z",
     ]  # fmt: skip
 
 
 def test_wide_get_says_why(kubectl: Kubectl, reported: str) -> None:
     row = kubectl("get", "mca", reported, "-o", "wide").stdout.splitlines()[1]
-    assert row.endswith("1          Issued   all targets hold a valid chain")
+    assert row.endswith("1          Issued   all targets hold a valid chain   switch istio to root 2")
 
 
 def test_can_be_selected_by_phase(kubectl: Kubectl, reported: str) -> None:

@@ -85,7 +85,7 @@ def test_a_meshca_that_makes_no_sense_was_never_looked_at_and_still_shows() -> N
     made = metrics()
     made.note_status(MESH, condition("Ready", "False", "InvalidSpec"))
     made.note_status(MESH, condition("Stalled", "True", "InvalidSpec"))
-    assert series(made, 'name="mesh"') == ['meshca_stalled{name="mesh",reason="InvalidSpec"} 1.0']
+    assert series(made, "meshca_stalled") == ['meshca_stalled{name="mesh",reason="InvalidSpec"} 1.0']
 
 
 def test_a_root_whose_key_is_lost() -> None:

@@ -15,6 +15,7 @@ half of T) would be a guess.
 """
 
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from meshca.core.model import Published
 from meshca.core.spec import MeshCASpec, rotation_time
@@ -22,6 +23,14 @@ from meshca.pki.certs import BACKDATE, Certificate
 
 TICK = timedelta(seconds=1)
 """Kubernetes stamps are cut to whole seconds, so what they mark may have happened almost one later."""
+
+
+class Ends(Protocol):
+    """A certificate, or what is remembered of one."""
+
+    @property
+    def not_after(self) -> datetime:
+        """Valid until, inclusive."""
 
 
 def overlap(spec: MeshCASpec) -> timedelta:
@@ -49,7 +58,7 @@ def drained_at(target: Published, spec: MeshCASpec) -> datetime:
     return target.signer_since + overlap(spec) + TICK
 
 
-def renew_intermediate_at(intermediate: Certificate, spec: MeshCASpec) -> datetime:
+def renew_intermediate_at(intermediate: Ends, spec: MeshCASpec) -> datetime:
     """Return when to replace an intermediate.
 
     `renewBefore`, but never so late that a workload's certificate could outlive
@@ -60,12 +69,12 @@ def renew_intermediate_at(intermediate: Certificate, spec: MeshCASpec) -> dateti
     return intermediate.not_after - max(spec.intermediate.renew_before, latest)
 
 
-def replace_root_at(root: Certificate, spec: MeshCASpec) -> datetime:
+def replace_root_at(root: Ends, spec: MeshCASpec) -> datetime:
     """Return when to begin replacing a root: `renewBefore`, but never later than a safe rotation allows."""
     return min(root.not_after - spec.root.renew_before, latest_rotation_at(root, spec))
 
 
-def latest_rotation_at(root: Certificate, spec: MeshCASpec) -> datetime:
+def latest_rotation_at(root: Ends, spec: MeshCASpec) -> datetime:
     """Return the last moment at which a rotation away from this root can begin and still be safe."""
     return root.not_after - rotation_time(spec.leaf_duration, spec.propagation_delay) - 4 * TICK
 

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from meshca.core import schedule
+from meshca.core.activity import activity, kept, retrying
 from meshca.core.model import Blocked, Hold, Observed, Plan, Published, Root, Step
+from meshca.core.remembered import remembered
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import MeshCASpec, TargetSpec, rotation_time
 from meshca.core.words import roots, when
@@ -65,7 +67,9 @@ def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
         "warnings": warnings(situation.spec) or None,
         "history": _history(before, done, situation.now) or None,
     }
-    status |= _next_action(situation, plan)
+    failed = trouble.reason if trouble else None
+    status |= activity(situation, plan, failed, next_wake(plan, situation.now))
+    status = remembered(status, before, situation.now)
     status["conditions"] = _conditions(situation, plan, before, generation, trouble)
     return {key: value for key, value in status.items() if value is not None}
 
@@ -77,7 +81,9 @@ def invalid_status(message: str, before: Mapping[str, Any], generation: int, now
         Condition.STALLED: ("True", Reason.INVALID_SPEC, message),
     }
     conditions = _merge(wanted, before, generation, now)
-    return {**before, "observedGeneration": generation, "conditions": conditions}
+    known = {key: value for key, value in before.items() if key != "nextActionTime"}  # it will do nothing
+    known |= kept("Held: InvalidSpec", Reason.INVALID_SPEC, message)
+    return {**known, "observedGeneration": generation, "conditions": conditions}
 
 
 def troubled_status(trouble: Trouble, before: Mapping[str, Any], generation: int, now: datetime) -> Json:
@@ -87,7 +93,11 @@ def troubled_status(trouble: Trouble, before: Mapping[str, Any], generation: int
     if old is not None:
         ready = (old["status"], old["reason"], old["message"])
     wanted = {Condition.READY: ready, Condition.RECONCILING: ("True", trouble.reason, trouble.message)}
-    return {**before, "conditions": _merge(wanted, before, generation, now)}
+    return {
+        **before,
+        **retrying(trouble.reason, before),
+        "conditions": _merge(wanted, before, generation, now),
+    }
 
 
 def reported_targets(status: Mapping[str, Any]) -> set[str]:
@@ -225,14 +235,6 @@ def _current_hold(situation: Situation, plan: Plan) -> Hold | None:
     stalled = next((hold for hold in plan.holds if hold.stalled), None)
     timed = [hold for hold in plan.holds if hold.reason in _ROTATION_HOLDS and hold.until is not None]
     return stalled or max(timed, key=lambda hold: hold.until or situation.now, default=None)
-
-
-def _next_action(situation: Situation, plan: Plan) -> Json:
-    if situation.spec.suspend:
-        return {"nextAction": f"suspended, so not done: {plan.step.message}"} if plan.step else {}
-    at = next_wake(plan, situation.now)
-    hold = next((hold for hold in plan.holds if hold.until is not None and hold.until == at), None)
-    return {} if hold is None or at is None else {"nextAction": hold.message, "nextActionTime": when(at)}
 
 
 def _history(before: Mapping[str, Any], done: Sequence[Step], now: datetime) -> list[Json]:
