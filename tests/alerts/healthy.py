@@ -19,6 +19,8 @@ from meshca.gauges import GAUGES, Findings, Report
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """promtool's clock begins here."""
+LOOKS = timedelta(hours=1)
+"""How long a MeshCA is never left without a look."""
 Scrape = dict[str, float]
 WATCHED = {"verb": "watch", "resource": "meshcas", "status": "200"}
 """Labels of what counts the watches of MeshCAs: who leads and works has opened one."""
@@ -41,11 +43,11 @@ class Life:
     def __post_init__(self) -> None:
         self._observed = empty(self.spec, EPOCH)
         self._written: list[tuple[datetime, Scrape]] = []
-        self._wake: datetime | None = EPOCH
+        self._wake = EPOCH
 
     def scrape(self, now: datetime) -> Scrape:
         """Do all that is due until then; return what /metrics and istiod show."""
-        while self._wake is not None and self._wake <= now:
+        while self._wake <= now:
             self._pass(self._wake)
         return dict(self._gauges()) | self._istiod(now)
 
@@ -57,9 +59,10 @@ class Life:
         self.steps += done
         situation = situate(self.spec, self._observed, now)
         status = build_status(situation, decided, done, self.report.status, generation=1)
-        self.report = Report(Findings(situation, decided), status)
+        self.report = Report(Findings(situation, decided), status, self.spec, passed=now)
         self._written.append((now, dict(self._files(situation))))
-        self._wake = min((hold.until for hold in decided.holds if hold.until and hold.until > now), default=None)
+        dates = [hold.until for hold in decided.holds if hold.until is not None and hold.until > now]
+        self._wake = min([*dates, now + LOOKS])
 
     def _gauges(self) -> Iterator[tuple[str, float]]:
         for gauge in GAUGES:

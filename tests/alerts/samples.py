@@ -72,6 +72,10 @@ LEADS, STANDS_BY = of("meshca_leader"), of("meshca_leader", "meshca-b")
 WATCHES = of("meshca_api_requests_total", **WATCHED)
 OK = of("meshca_reconcile_total", result="ok")
 FAILS = of("meshca_reconcile_total", result="APIError")
+INTERNAL = of("meshca_reconcile_total", result="InternalError")
+PASSED = mesh("meshca_last_pass_timestamp_seconds")
+PASSING = "0+60x240"
+"""Looked at every minute."""
 PATCHES = {"verb": "patch", "resource": "secrets"}
 CHAIN = istiod("citadel_server_cert_chain_expiry_timestamp")
 ISTIOD_ROOT = istiod("citadel_server_root_cert_expiry_timestamp")
@@ -89,6 +93,8 @@ HEALTHY: dict[str, str] = {
     of("meshca_clock_skew_seconds"): always(0.6),
     OK: "0+1x240",
     FAILS: always(0),
+    INTERNAL: always(0),
+    PASSED: PASSING,
     of("meshca_api_requests_total", status="200", **PATCHES): "0+60x240",
     of("meshca_api_requests_total", status="409", **PATCHES): "0+60x240",
     READY: always(1),

@@ -3,7 +3,23 @@
 from tests.alerts.cases.case import Case
 from tests.alerts.healthy import series
 from tests.alerts.promtool import Firing
-from tests.alerts.samples import FAILS, LEADS, PATCHES, POD, STANDS_BY, WATCHES, after, always, of, unseen, until
+from tests.alerts.samples import (
+    FAILS,
+    INTERNAL,
+    LEADS,
+    NAME,
+    PASSED,
+    PATCHES,
+    POD,
+    STANDS_BY,
+    WATCHES,
+    after,
+    always,
+    mesh,
+    of,
+    unseen,
+    until,
+)
 
 _DOWN = "The MeshCA operator is down, or Prometheus cannot scrape it"
 _CLOCK = "The node of MeshCA operator pod meshca-a has a clock 2m 0s {} the API server's"
@@ -78,6 +94,37 @@ OPERATOR: dict[str, Case] = {
             ),
         ),
     ),
+    "a pass that ends with an exception nobody thought of": Case(
+        "MeshCAInternalError",
+        {mesh("meshca_reconciling", reason="InternalError"): after(30, 1), INTERNAL: after(30, 1, 0)},
+        (Firing("warning", NAME, "The MeshCA operator fails over MeshCA mesh by a fault of its own"),),
+        at=33,
+    ),
+    "such a pass that could not even be reported": Case(
+        "MeshCAInternalError",
+        {INTERNAL: after(30, 1, 0)},
+        (Firing("warning", {}, "The MeshCA operator fails over a MeshCA by a fault of its own"),),
+        at=33,
+    ),
+    "passes that fail, but not by a fault of the operator": Case(
+        "MeshCAInternalError", {mesh("meshca_reconciling", reason="APIError"): always(1), FAILS: "0+1x240"}
+    ),
+    "a MeshCA that is said to be fine, and was last looked at three hours ago": Case(
+        "MeshCANotLookedAt",
+        {PASSED: always(0)},
+        (Firing("warning", NAME, "MeshCA mesh has not been looked at for 3h 10m 0s"),),
+        at=190,
+    ),
+    "a MeshCA that was not once looked at": Case(
+        "MeshCANotLookedAt",
+        {PASSED: None},
+        (Firing("warning", NAME, "MeshCA mesh has not once been looked at"),),
+        at=200,
+    ),
+    "a MeshCA that is looked at every hour": Case(
+        "MeshCANotLookedAt", {PASSED: "0+0x59 3600+0x59 7200+0x59 10800+0x59"}, at=230
+    ),
+    "a MeshCA that is not looked at because no operator works": Case("MeshCANotLookedAt", unseen({}), at=230),
     "three passes that failed within a minute": Case("MeshCAReconcileFailing", {FAILS: "0+0x30 3+0x209"}),
     "a third of the writes that fail": Case(
         "MeshCAAPIRequestsFailing",
