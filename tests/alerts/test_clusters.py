@@ -80,12 +80,12 @@ def test_an_operator_that_disappears_in_one_cluster_is_missed(tmp_path: Path) ->
 @pytest.mark.parametrize("severity", ["warning", "critical"])
 def test_an_operator_that_has_been_away_for_days_beside_one_that_works(severity: str, tmp_path: Path) -> None:
     east = {name: "1 stale" for name in HEALTHY if "meshca_build_info" in name or "meshca_leader" in name}
-    west = {name: "1+0x300" for name in HEALTHY if re.match("meshca_(build_info|leader|api_requests)", name)}
+    west = {name: "1+0x1300" for name in HEALTHY if re.match("meshca_(build_info|leader|api_requests)", name)}
     seen = f'count by (cluster) (ALERTS{{alertname="MeshCAOperatorDown", severity="{severity}", alertstate="firing"}})'
     wanted = [{"labels": '{cluster="east"}', "value": 1}]
     checks = [{"expr": seen, "eval_time": "80h", "exp_samples": wanted}]
     series = of_cluster("east", east) | of_cluster("west", west)
-    assert play(scenario(series, interval="30m") | {"promql_expr_test": checks}, tmp_path) == ""
+    assert play(scenario(series, interval="4m") | {"promql_expr_test": checks}, tmp_path) == ""
 
 
 @pytest.mark.parametrize("expression", expressions(), ids=lambda text: text.split("\n")[0][:60])
