@@ -35,6 +35,7 @@ PROBLEMS = union(
     kind_of("Alert", "alertname", FIRING),
     with_label("problem", "Not ready", "", f"{mesh('meshca_ready')} == 0"),
     kind_of("Waits for a person", "reason", mesh("meshca_stalled")),
+    kind_of("Tried again", "reason", mesh("meshca_reconciling")),
     with_label("problem", "Target $1", "target", with_label("which", "$1", "state", FOREIGN_OR_ABSENT)),
     kind_of("Root without its key", "revision", f"{mesh('meshca_authority_key_available')} == 0"),
 )
@@ -140,7 +141,7 @@ NOW = (
             11,
             "MeshCAs",
             "What each is doing, and until when its certificates last. Bad: Ready is no; an end that comes closer than "
-            "the step before it.",
+            "the step before it; last looked at more than an hour ago, which makes all else here as old.",
             {
                 "name": "MeshCA",
                 "Value #B": "Ready",
@@ -148,6 +149,7 @@ NOW = (
                 "Value #C": "Next step in",
                 "Value #D": "First intermediate ends in",
                 "Value #E": "First root ends in",
+                "Value #F": "Looked at",
             },
             hidden=["Value #A"],
             size=(15, 7),
@@ -157,6 +159,7 @@ NOW = (
                 instant(f"min by (name) ({mesh('meshca_next_step_timestamp_seconds')}) - time()"),
                 instant(f"min by (name) ({INTERMEDIATE_ENDS}) - time()"),
                 instant(f"min by (name) ({ROOT_ENDS}) - time()"),
+                instant(f"time() - {max_by('name', mesh('meshca_last_pass_timestamp_seconds'))}"),
             ],
             unit="s",
             empty=NO_MESHCA,

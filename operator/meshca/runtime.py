@@ -261,6 +261,8 @@ class Operator:
             self._metrics.count_pass(error.reason.value)
             raise
         self._metrics.count_pass("ok")
+        if (resource := self._registry.get(name)) is not None:
+            self._metrics.note_pass(resource, self._clock.now())
         return delay
 
     # --- What is measured -----------------------------------------------------
