@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from meshca.gauges import GAUGES
 from meshca.metrics import BUILD, COUNTERS, PROCESS
+from meshca.names import STEP_REASONS, Reason
 from tests.alerts.promtool import REPOSITORY, RUNBOOKS, alerts, expressions, groups
 from tests.e2e.process import OperatorProcess
 from tests.support import apiserver
@@ -92,6 +93,22 @@ def test_a_link_leads_somewhere(page: str) -> None:
 @pytest.mark.parametrize("text", [*PAGES.values(), *expressions()], ids=lambda text: text.split("\n")[0][:60])
 def test_a_metric_that_is_named_exists(text: str) -> None:
     assert metrics_in(text) <= known_metrics()
+
+
+NEEDS_A_PERSON = (set(Reason) - set(STEP_REASONS)) - {
+    Reason.ISSUED,
+    Reason.PENDING,
+    Reason.SUSPENDED,
+    Reason.API_ERROR,
+    Reason.EXPIRED,
+}
+"""Every reason with which a MeshCA can be Stalled: all but those of what is done, waited for, or tried again."""
+
+
+def test_every_reason_that_needs_a_person_has_its_row() -> None:
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| .+ \|$", PAGES["MeshCAStalled"], re.MULTILINE)
+    told = {reason for row in rows for reason in re.findall(r"`(\w+)`", row)}
+    assert {reason.value for reason in NEEDS_A_PERSON} <= told
 
 
 # --- Fields of the MeshCA -----------------------------------------------------

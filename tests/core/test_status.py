@@ -17,6 +17,7 @@ from meshca.core.status import (
     is_reported_elsewhere,
     next_wake,
     reported_targets,
+    troubled_status,
     warnings,
 )
 from meshca.names import Reason
@@ -205,3 +206,148 @@ THEIRS = {"observedGeneration": 7, "roots": [{}], "nextActionTime": "2026-01-01T
 )
 def test_a_status_is_left_to_another_operator_that_serves_the_meshca(state, status, theirs) -> None:
     assert is_reported_elsewhere(observed([A], state), status, 7, NOW) is theirs
+
+
+# --- What was last known ------------------------------------------------------
+
+LATER = NOW + DAY
+UNREADABLE = Blocked(Reason.FORBIDDEN, "may not be read; kubectl create rolebinding")
+UNSEEN: dict[str, Any] = {
+    "a right that was lost": UNREADABLE,
+    "a Secret that somebody replaced": Blocked(Reason.FOREIGN_SECRET, "not ours"),
+    "a Secret that another MeshCA claims": CLAIMED,
+    "a namespace that is gone": Blocked(Reason.NAMESPACE_NOT_FOUND, "no namespace"),
+    "an API server that fails": Blocked(Reason.API_ERROR, "no answer", is_transient=True),
+    "a Secret that was deleted": Absent(),
+    "a Secret that was damaged": published(None, 1),
+}
+KEPT = ("rootRevision", "trustedRevisions", "intermediate", "bundleSince", "signerSince")
+
+
+@pytest.mark.parametrize("state", UNSEEN.values(), ids=UNSEEN.keys())
+def test_what_was_last_known_of_a_target_stays_and_is_marked(state: Any) -> None:
+    good = report(observed([A], published(A, 1)))
+    blind = report(observed([A], state), before=good, now=LATER)
+    for field in ("phase", "roots", "rootNotAfter", "intermediateNotAfter"):
+        assert blind[field] == good[field], field
+    target, was = blind["targets"][0], good["targets"][0]
+    assert target["unseenSince"] == "2026-01-02T12:00:00Z"
+    assert {key: target[key] for key in KEPT} == {key: was[key] for key in KEPT}
+    assert report(observed([A], state), before=blind, now=LATER + DAY) == blind, "the date does not move"
+    seen = report(observed([A], published(A, 1)), before=blind, now=LATER + DAY)
+    assert seen["targets"] == good["targets"]
+
+
+def test_the_first_end_counts_that_of_a_target_that_cannot_be_seen() -> None:
+    first, second = published(A, 1, ends=NOW + 10 * DAY), published(A, 1, ends=NOW + 80 * DAY)
+    good = report(observed([A], first, second), several(2))
+    blind = report(observed([A], UNREADABLE, second), several(2), before=good)
+    assert blind["intermediateNotAfter"] == good["intermediateNotAfter"] == "2026-01-11T12:00:00Z"
+    assert blind["phase"] == "Steady"
+
+
+def test_a_rotation_that_cannot_be_seen_is_still_told() -> None:
+    good = report(observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=NOW - T)))
+    blind = report(observed([A, root(2, ACTIVE)], UNREADABLE), before=good, now=LATER)
+    assert (blind["phase"], blind["rotation"]) == ("Drain", good["rotation"])
+
+
+def test_a_root_of_which_only_an_unseen_target_tells_is_still_told() -> None:
+    good = report(observed([lost(1), root(2, PREPARED)], published(lost(1), 2, 1, since=NOW)))
+    blind = report(observed([root(2, PREPARED)], UNREADABLE), before=good, now=LATER)
+    assert [(each["revision"], each["keyAvailable"]) for each in blind["roots"]] == [(1, False), (2, True)]
+    assert blind["roots"][0]["notAfter"] == good["roots"][0]["notAfter"]
+
+
+def test_what_was_known_of_another_secret_is_not_said_of_this_one() -> None:
+    good = report(observed([A], published(A, 1)))
+    moved = spec(targets=[{"name": "istio", "istio": {"namespace": "elsewhere"}}])
+    blind = report(observed([A], UNREADABLE), moved, before=good)
+    assert "intermediate" not in blind["targets"][0]
+    assert "intermediateNotAfter" not in blind
+
+
+def test_nothing_is_made_up_of_what_was_never_seen() -> None:
+    assert "unseenSince" not in report(observed([A], UNREADABLE))["targets"][0]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(
+            lambda good: invalid_status("spec.root: nonsense", good, 8, LATER), id="a spec that makes no sense"
+        ),
+        pytest.param(
+            lambda good: troubled_status(Trouble(Reason.FORBIDDEN, "Secrets may not be listed"), good, 7, LATER),
+            id="roots that may not be listed",
+        ),
+        pytest.param(lambda good: report(observed([A], published(A, 1)), spec(suspend=True), good), id="suspended"),
+    ],
+)
+def test_dates_stay_whatever_happens(after: Any) -> None:
+    good = report(observed([A], published(A, 1)))
+    for field in ("phase", "roots", "targets", "rootNotAfter", "intermediateNotAfter"):
+        assert after(good)[field] == good[field]
+
+
+# --- What keeps it ------------------------------------------------------------
+
+LAST = report(observed([A], published(A, 1)))
+DUE = published(A, 1, ends=NOW + DAY)
+SOON = "2026-02-10T12:00:00Z"
+"""When the intermediate of `published` is due."""
+ACTIVITIES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "all is well": (LAST, "Idle", SOON),
+    "a rotation that waits": (
+        report(observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW))),
+        "Waiting",
+        "2026-01-02T12:05:01Z",
+    ),
+    "a rotation that is held": (
+        report(observed([OLD], published(OLD, 1), reload=IGNORES)),
+        "Held: MultiRootDisabled",
+        "set ISTIO_MULTIROOT_MESH=true on istiod",
+    ),
+    "a right that was lost": (report(observed([A], UNREADABLE)), "Held: Forbidden", "give the operator its rights"),
+    "suspended, nothing due": (
+        report(observed([A], published(A, 1)), spec(suspend=True)),
+        "Suspended",
+        f"resume by {SOON}",
+    ),
+    "suspended, a renewal due": (
+        report(observed([A], DUE), spec(suspend=True)),
+        "Suspended",
+        "resume it: IntermediateRenewed is due",
+    ),
+    "suspended, and a rotation held": (
+        report(observed([OLD], published(OLD, 1), reload=IGNORES), spec(suspend=True)),
+        "Suspended",
+        f"resume by {SOON}",
+    ),
+    "an API server that fails": (
+        troubled_status(Trouble(Reason.API_ERROR, "no answer"), LAST, 7, NOW),
+        "Retrying: APIError",
+        "tries again",
+    ),
+    "roots that may not be listed": (
+        troubled_status(Trouble(Reason.FORBIDDEN, "no"), LAST, 7, NOW),
+        "Held: Forbidden",
+        "give the operator its rights",
+    ),
+    "an invalid spec": (invalid_status("spec.root: nonsense", LAST, 7, NOW), "Held: InvalidSpec", "correct the spec"),
+}
+
+
+@pytest.mark.parametrize(("status", "activity", "summary"), ACTIVITIES.values(), ids=ACTIVITIES.keys())
+def test_a_column_says_what_keeps_it_and_another_what_to_do(
+    status: dict[str, Any], activity: str, summary: str
+) -> None:
+    assert (status["activity"], status["nextActionSummary"]) == (activity, summary)
+    assert status["nextAction"]
+
+
+def test_a_suspended_meshca_promises_no_date() -> None:
+    status = report(observed([A], DUE), spec(suspend=True))
+    assert "nextActionTime" not in status
+    assert "nothing is renewed, repaired or rotated" in status["nextAction"]
+    assert report(observed([A], DUE), spec(suspend=True), status, now=NOW + timedelta(hours=1)) == status

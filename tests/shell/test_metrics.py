@@ -5,6 +5,7 @@ from prometheus_client import generate_latest
 from meshca.core.model import Blocked, Observed, Step, WriteCacerts
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
+from meshca.core.status import Trouble, build_status, troubled_status
 from meshca.metrics import Metrics, Process
 from meshca.names import STEP_REASONS, Reason
 from meshca.registry import read_resource
@@ -100,6 +101,63 @@ def test_a_target_that_must_not_be_touched() -> None:
     told(made, observed([A], Blocked(Reason.FOREIGN_SECRET, "not ours")))
     expected = ['meshca_target_state{name="mesh",state="ForeignSecret",target="istio"} 1.0']
     assert series(made, "meshca_target_state") == expected
+
+
+DATES = (
+    "authority_not_after",
+    "authority_renewal",
+    "intermediate_not_after",
+    "intermediate_renewal",
+    "bundle_not_after",
+)
+
+
+def dates(made: Metrics) -> list[str]:
+    """Return every series that the alerts about ends go by."""
+    return [line for name in (*DATES, "phase", "rotation_wait") for line in series(made, f"meshca_{name}")]
+
+
+def status_of(seen: Observed, before: dict[str, object] | None = None) -> dict[str, object]:
+    """Return what is said of a MeshCA."""
+    return build_status(situate(spec(), seen, NOW), plan(spec(), seen, NOW), (), before or {}, 1)
+
+
+BLIND = Blocked(Reason.FORBIDDEN, "may not be read")
+
+
+def test_the_dates_of_a_target_that_cannot_be_read_are_exported_on_and_after_a_restart() -> None:
+    good = observed([A], published(A, 1))
+    known = metrics()
+    told(known, good, status_of(good))
+    expected = dates(known)
+    assert len(expected) == len(DATES) + 2
+    blind = observed([A], BLIND)
+    status = status_of(blind, status_of(good))
+    told(known, blind, status)
+    assert dates(known) == expected
+    restarted = metrics()
+    told(restarted, blind, status)
+    assert dates(restarted) == expected
+
+
+def test_a_meshca_that_could_not_be_looked_at_since_the_start_has_the_dates_of_its_report() -> None:
+    good = observed([A], published(A, 1))
+    known, restarted = metrics(), metrics()
+    told(known, good, status_of(good))
+    restarted.note_status(MESH, troubled_status(Trouble(Reason.FORBIDDEN, "no"), status_of(good), 1, NOW))
+    assert dates(restarted) == dates(known)
+    assert series(restarted, "meshca_reconciling") == ['meshca_reconciling{name="mesh",reason="Forbidden"} 1.0']
+    for name in ("meshca_target_info", "meshca_target_state", "meshca_authority_key_available"):
+        assert series(restarted, name) == series(known, name)
+
+
+def test_a_pass_that_ended_well_leaves_its_time() -> None:
+    made = metrics()
+    assert series(made, "meshca_last_pass_timestamp_seconds{") == []
+    made.note_pass(MESH, NOW)
+    assert series(made, "meshca_last_pass_timestamp_seconds{") == [
+        'meshca_last_pass_timestamp_seconds{name="mesh"} 1.7672688e+09'
+    ]
 
 
 def test_a_meshca_that_is_gone_has_no_series() -> None:
