@@ -19,7 +19,8 @@ from meshca import __version__
 from meshca.core.model import Plan, Step, WriteCacerts
 from meshca.core.situation import Situation
 from meshca.core.spec import MeshCASpec
-from meshca.gauges import GAUGES, Findings, Gauge, Report
+from meshca.gauges import GAUGES, Gauge
+from meshca.last_known import Findings, Report
 from meshca.names import STEP_REASONS, Reason
 from meshca.registry import Resource
 
