@@ -1,0 +1,270 @@
+"""What happened to the objects, as a table: the one step that follows, and what a person is told."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from meshca.core.model import (
+    Absent,
+    Action,
+    Blocked,
+    CleanRoot,
+    CleanTarget,
+    CreateRoot,
+    MarkRoot,
+    Observed,
+    WriteCacerts,
+)
+from meshca.core.rotation import plan
+from meshca.core.spec import MeshCASpec
+from meshca.errors import PKIError, SpecError
+from meshca.names import Reason, RootState
+from tests.core.situations import (
+    ACTIVE,
+    LONG_AGO,
+    NOW,
+    PREPARED,
+    SOLE,
+    D,
+    T,
+    lost,
+    observed,
+    published,
+    root,
+    several,
+    spec,
+)
+
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+DEFAULTS = spec()
+GIVEN = {"source": {"secret": {"name": "mine"}}}
+BROKEN = SpecError("spec.rotation", "makes no sense")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is observed, the step that follows, and the reasons why it waits for a person."""
+
+    observed: Observed
+    action: Action | None
+    stalled: tuple[Reason, ...] = ()
+    spec: MeshCASpec = DEFAULTS
+
+
+A, B = root(1, SOLE), root(2, SOLE)
+EARLY = root(1, SOLE, made=NOW + DAY)
+GIVEN_B = root(2, PREPARED, given=True)
+OTHER = root(9, name="another").certificate
+COPY = Blocked(Reason.TARGET_CLAIMED, "its MeshCA is gone", is_orphan=True)
+
+OLD_FILES = {
+    "an old cacerts is put over ours after the rotation: the root that workloads trust signs at once": Row(
+        observed([lost(1), B], published(lost(1), 1, editor="kubectl")), WriteCacerts("istio", 2, (2, 1), issue=True)
+    ),
+    "a target that was not in the spec for a while only lags behind: it grows first": Row(
+        observed([A, B], published(A, 1)), WriteCacerts("istio", 1, (2, 1), issue=False)
+    ),
+    "an old cacerts in Drain: every proxy trusts both, so it is no hurry": Row(
+        observed([A, root(2, ACTIVE)], published(A, 2, 1, since=NOW - D, editor="kubectl", intact=False)),
+        WriteCacerts("istio", 1, (2, 1), issue=False),
+    ),
+    "an older intermediate of the same root comes back: its files are ours again": Row(
+        observed([A], published(A, 1, editor="velero", intact=False)), WriteCacerts("istio", 1, (1,), issue=False)
+    ),
+    "a bundle drops no root under which another target still signs": Row(
+        observed([A, B], published(B, 2, 1), published(A, 2, 1, since=NOW)), None, (), several(2)
+    ),
+    "a retired root that came back is in no bundle of the next rotation": Row(
+        observed([A, B, root(3, PREPARED)], published(B, 2)), WriteCacerts("istio", 2, (3, 2), issue=False)
+    ),
+    "nor is one whose Secret was made after a newer root had been lost": Row(
+        observed(
+            [root(1, SOLE, created=NOW, made=NOW - 9 * DAY), lost(3, made=NOW - DAY), root(4, PREPARED, made=NOW)],
+            published(lost(3, made=NOW - DAY), 3),
+        ),
+        WriteCacerts("istio", 3, (4, 3), issue=False),
+    ),
+    "a root whose Secret is held by a finalizer is told of, and trusted no more": Row(
+        observed([root(1, SOLE, has_key=False, finalizers=("example.com/hold",)), B], published(B, 2)),
+        None,
+        (Reason.FINALIZER_HOLDS,),
+    ),
+}
+
+METADATA = {
+    "a label was changed: it is put right": Row(
+        observed([A], published(A, 1, wrong=("label x",))), WriteCacerts("istio", 1, (1,), issue=False)
+    ),
+    "the same label was changed again: it is told, and left": Row(
+        observed([A], published(A, 1, wrong=("label x",), is_undone=True)), None, (Reason.REPAIR_UNDONE,)
+    ),
+    "a label that does not stay never stands before a renewal": Row(
+        observed([A], published(A, 1, wrong=("label x",), is_undone=True, ends=NOW + DAY)),
+        WriteCacerts("istio", 1, (1,), issue=True),
+        (Reason.REPAIR_UNDONE,),
+    ),
+    "a key was to be read in an annotation: its intermediate is replaced first": Row(
+        observed([A], published(A, 1, exposed=True, strays=("annotation x",))),
+        WriteCacerts("istio", 1, (1,), issue=True),
+    ),
+    "then the annotation goes": Row(
+        observed([A], published(A, 1, strays=("annotation x",))), CleanTarget("istio", ("annotation x",))
+    ),
+    "a dead owner of a root's Secret goes": Row(
+        observed([root(1, SOLE, strays=("owner",))], published(A, 1)), CleanRoot(1, ("owner",))
+    ),
+    "an immutable Secret is told of while nothing is due": Row(
+        observed([A], published(A, 1, immutable=True)), None, (Reason.SECRET_IMMUTABLE,)
+    ),
+    "no rotation begins that could not write it": Row(
+        observed([root(1, SOLE, made=NOW - timedelta(days=9 * 365))], published(A, 1, immutable=True)),
+        None,
+        (Reason.SECRET_IMMUTABLE, Reason.SECRET_IMMUTABLE),
+    ),
+    "nor is the other target's renewal held": Row(
+        observed([A], published(A, 1, immutable=True), published(A, 1, ends=NOW + DAY)),
+        WriteCacerts("t1", 1, (1,), issue=True),
+        (Reason.SECRET_IMMUTABLE,),
+        several(2),
+    ),
+}
+
+CLOCKS = {
+    "root and intermediate are not valid yet: the root is replaced": Row(
+        observed([EARLY], published(EARLY, 1, made=NOW + DAY)), CreateRoot(2, PREPARED)
+    ),
+    "and since nothing valid hangs on it, the new one signs at once": Row(
+        observed([EARLY, root(2, PREPARED, made=NOW)], published(EARLY, 2, 1, made=NOW + DAY, since=NOW)),
+        MarkRoot(2, ACTIVE),
+    ),
+    "an intermediate is not valid yet: it is replaced at once": Row(
+        observed([A], published(A, 1, made=NOW + DAY, since=NOW)), WriteCacerts("istio", 1, (1,), issue=True)
+    ),
+    "the clocks disagree, so it may be the present one that is wrong: nothing is replaced": Row(
+        observed([EARLY], published(EARLY, 1, made=NOW + DAY), is_clock_sure=False), None
+    ),
+    "a prepared root is not valid yet: it is given up": Row(
+        observed([A, root(2, PREPARED, made=NOW + DAY)], published(A, 2, 1)), MarkRoot(2, RootState.ABANDONED)
+    ),
+}
+
+ABANDONED = root(2, RootState.ABANDONED, given=True)
+
+WAY_OUT = {
+    "a given root is in every bundle, and another is given before it may sign: it is given up": Row(
+        observed([A, GIVEN_B], published(A, 2, 1, since=NOW), given=OTHER),
+        MarkRoot(2, RootState.ABANDONED),
+        (),
+        spec(root=GIVEN),
+    ),
+    "a given root may sign, but never did, and another is given: it is given up": Row(
+        observed([A, root(2, ACTIVE, given=True)], published(A, 2, 1, since=NOW), given=OTHER),
+        MarkRoot(2, RootState.ABANDONED),
+        (),
+        spec(root=GIVEN),
+    ),
+    "roots shall be generated again: it is given up": Row(
+        observed([A, GIVEN_B], published(A, 2, 1, since=NOW)), MarkRoot(2, RootState.ABANDONED)
+    ),
+    "one target signs under it: it stays": Row(
+        observed(
+            [A, root(2, ACTIVE, given=True)],
+            published(A, 2, 1, since=NOW),
+            published(root(2), 2, 1, since=NOW),
+            given=OTHER,
+        ),
+        None,
+        (),
+        several(2, root=GIVEN),
+    ),
+    "a target cannot be seen, so it may have signed: it stays": Row(
+        observed(
+            [A, root(2, ACTIVE, given=True)],
+            published(A, 2, 1, since=NOW),
+            Blocked(Reason.FORBIDDEN, "not to be read"),
+            given=OTHER,
+        ),
+        None,
+        (Reason.FORBIDDEN,),
+        several(2, root=GIVEN),
+    ),
+    "what is given instead is no good: it stays": Row(
+        observed([A, GIVEN_B], published(A, 2, 1, since=NOW), given=PKIError(Reason.ROOT_UNFIT, "no good")),
+        None,
+        (),
+        spec(root=GIVEN),
+    ),
+    "a root that was given up leaves the bundle": Row(
+        observed([A, ABANDONED], published(A, 2, 1), given=OTHER),
+        WriteCacerts("istio", 1, (1,), issue=False),
+        (),
+        spec(root=GIVEN),
+    ),
+    "and the next one gets a number of its own": Row(
+        observed([A, ABANDONED], published(A, 1), given=OTHER),
+        CreateRoot(3, PREPARED, given=True),
+        (),
+        spec(root=GIVEN),
+    ),
+    "a target's MeshCA is gone: the root that is given is imported, to know it by": Row(
+        observed([], COPY, given=OTHER), CreateRoot(1, SOLE, given=True), (), spec(root=GIVEN)
+    ),
+    "a target's MeshCA is gone and no root is given: none is made": Row(
+        observed([], COPY), None, (Reason.TARGET_CLAIMED,)
+    ),
+}
+
+PARTIAL = replace(DEFAULTS, partial=BROKEN)
+
+NOT_UNDERSTOOD = {
+    "an intermediate is renewed": Row(
+        observed([A], published(A, 1, ends=NOW + DAY)),
+        WriteCacerts("istio", 1, (1,), issue=True),
+        (Reason.INVALID_SPEC,),
+        PARTIAL,
+    ),
+    "a Secret that was edited is put back": Row(
+        observed([A], published(A, 1, intact=False)),
+        WriteCacerts("istio", 1, (1,), issue=False),
+        (Reason.INVALID_SPEC,),
+        PARTIAL,
+    ),
+    "a Secret that was deleted comes back": Row(
+        observed([A], Absent(was_published=True)),
+        WriteCacerts("istio", 1, (1,), issue=True),
+        (Reason.INVALID_SPEC,),
+        PARTIAL,
+    ),
+    "nothing is made that never was": Row(observed([A], Absent()), None, (Reason.INVALID_SPEC,), PARTIAL),
+    "no root is made": Row(observed([], Absent()), None, (Reason.INVALID_SPEC,), PARTIAL),
+    "no rotation begins": Row(
+        observed([root(1, SOLE, made=NOW - timedelta(days=9 * 365))], published(A, 1)),
+        None,
+        (Reason.INVALID_SPEC,),
+        PARTIAL,
+    ),
+    "no phase is left": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW - T - D - 2 * SECOND)),
+        None,
+        (Reason.INVALID_SPEC,),
+        PARTIAL,
+    ),
+}
+
+ROWS = OLD_FILES | METADATA | CLOCKS | WAY_OUT | NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+def test_an_accident_has_one_next_step(row: Row) -> None:
+    decided = plan(row.spec, row.observed, NOW)
+    assert (decided.step and decided.step.action) == row.action
+    assert tuple(hold.reason for hold in decided.holds if hold.stalled) == row.stalled
+    assert not decided.faults
+
+
+def test_what_never_ends_by_itself_is_said_with_a_date() -> None:
+    decided = plan(DEFAULTS, observed([A], published(A, 1, immutable=True, made=LONG_AGO)), NOW)
+    (hold,) = [each for each in decided.holds if each.stalled]
+    assert "delete it before 2026-03-12T12:00:00Z" in hold.message

@@ -1,0 +1,85 @@
+"""No failed step starves another: every situation of the tables, with everything refused but one target's renewal."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from meshca.core.model import NOTHING_ASIDE, Action, Aside, Hold, WriteCacerts, object_of
+from meshca.core.rotation import plan
+from meshca.core.situation import Situation, situate
+from meshca.core.spec import TargetSpec
+from meshca.names import Reason
+from tests.core import test_accidents, test_rotation
+from tests.core.situations import LONG_AGO, NOW, published
+
+DAY = timedelta(days=1)
+REFUSED = Hold(Reason.WRITE_REFUSED, "refused", stalled=True)
+BESIDE = "beside"
+
+
+def with_a_renewal_due(row: Any) -> Situation | None:
+    """Return a row's situation with one target more, whose intermediate is due; None where no root can sign one."""
+    standing = situate(row.spec, row.observed, NOW).standing
+    situation = situate(row.spec, row.observed, NOW)
+    if standing is None or not situation.can_sign(standing.signer):
+        return None
+    beside = published(standing.signer, *standing.bundle, since=LONG_AGO, ends=NOW + DAY)
+    target = TargetSpec(name=BESIDE, namespace="n", secret_name="cacerts", root_reload=row.spec.targets[0].root_reload)
+    spec = replace(row.spec, targets=(*row.spec.targets, target))
+    return situate(spec, row.observed.with_target(BESIDE, beside), NOW)
+
+
+def everything_else(rows: dict[str, Any]) -> dict[str, Situation]:
+    found = {name: with_a_renewal_due(row) for name, row in rows.items()}
+    return {name: situation for name, situation in found.items() if situation is not None}
+
+
+SITUATIONS = everything_else(test_rotation.TABLE | test_accidents.ROWS)
+
+
+def is_beside(action: Action) -> bool:
+    return isinstance(action, WriteCacerts) and action.target == BESIDE
+
+
+def refused_until_served(situation: Situation, *, whole: bool) -> tuple[Action | None, Aside]:
+    """Refuse each step, or all about its object, until one is for the target beside."""
+    aside = NOTHING_ASIDE
+    for _ in range(100):
+        step = plan(situation.spec, situation.observed, NOW, aside).step
+        if step is None or is_beside(step.action):
+            return step and step.action, aside
+        aside = aside.with_object(step.action, REFUSED) if whole else aside.with_action(step.action, REFUSED)
+    raise AssertionError("the refused are asked for again")
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["each action is refused", "no object answers"])
+@pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS.keys())
+def test_a_renewal_comes_whatever_else_is_refused(situation: Situation, whole: bool) -> None:
+    served, _ = refused_until_served(situation, whole=whole)
+    assert served is not None
+
+
+@pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS.keys())
+def test_every_refusal_is_told(situation: Situation) -> None:
+    _, aside = refused_until_served(situation, whole=False)
+    told = plan(situation.spec, situation.observed, NOW, aside).holds
+    assert not aside.actions or REFUSED in told
+
+
+def test_every_kind_of_action_is_refused_somewhere() -> None:
+    refused = {type(each) for it in SITUATIONS.values() for each in refused_until_served(it, whole=False)[1].actions}
+    missing = set(Action.__args__) - refused  # type: ignore[attr-defined]
+    after_renewals = {"CreateRoot", "CleanRoot", "CleanTarget"}
+    assert {kind.__name__ for kind in missing} == after_renewals
+
+
+def test_no_phase_is_left_while_a_target_could_not_be_written() -> None:
+    for name, situation in SITUATIONS.items():
+        step = plan(situation.spec, situation.observed, NOW).step
+        if step is None or object_of(step.action) != "target istio":
+            continue
+        aside = NOTHING_ASIDE.with_action(step.action, REFUSED)
+        after = plan(situation.spec, situation.observed, NOW, aside).step
+        assert after is None or after.reason not in {Reason.ROOT_ACTIVATED, Reason.ROOT_RETIRED}, name

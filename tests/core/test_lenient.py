@@ -1,0 +1,70 @@
+"""A stored spec that this version does not understand whole: what is read of it all the same."""
+
+from typing import Any
+
+import pytest
+
+from meshca.core.lenient import read_spec
+from meshca.core.spec import parse_spec
+
+TARGET: dict[str, Any] = {"name": "istio", "istio": {"namespace": "mesh"}}
+
+UNKNOWN: dict[str, tuple[dict[str, Any], str]] = {
+    "a field of a later version": ({"newField": "x"}, "spec.newField"),
+    "one inside of another": ({"rotation": {"windows": []}}, "spec.rotation.windows"),
+    "one of a target": ({"targets": [TARGET | {"cluster": "east"}]}, "spec.targets[0].cluster"),
+    "one of a target's kind": (
+        {"targets": [TARGET, {"name": "b", "istio": {"namespace": "b", "adopt": {}}}]},
+        "spec.targets[1].istio.adopt",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "field"), UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_an_unknown_field_is_a_warning(spec: dict[str, Any], field: str) -> None:
+    reading = read_spec("mesh", spec)
+    assert reading.error is None
+    assert reading.spec is not None
+    assert reading.spec.partial is None
+    assert reading.spec.unknown == (field,)
+
+
+NONSENSE: dict[str, tuple[dict[str, Any], str, list[str]]] = {
+    "a word of a later version": ({"rotation": {"approval": "Sometimes"}}, "spec.rotation.approval", ["istio-system"]),
+    "a source of a later version": ({"root": {"source": {"vault": {}}}}, "spec.root.source.vault", ["istio-system"]),
+    "a target of a later version, beside one that is known": (
+        {"targets": [TARGET, {"name": "b", "linkerd": {}}]},
+        "spec.targets[1].linkerd",
+        ["mesh"],
+    ),
+    "a duration that is none": ({"intermediate": {"duration": "soon"}}, "spec.intermediate.duration", ["istio-system"]),
+    "lifetimes that no order of steps can serve": (
+        {"targets": [TARGET], "intermediate": {"duration": "1h", "renewBefore": "2h"}},
+        "spec.intermediate.renewBefore",
+        ["mesh"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "field", "namespaces"), NONSENSE.values(), ids=NONSENSE.keys())
+def test_what_makes_no_sense_is_left_out_and_told(spec: dict[str, Any], field: str, namespaces: list[str]) -> None:
+    before = repr(spec)
+    reading = read_spec("mesh", spec)
+    assert reading.error is not None
+    assert reading.error.field == field
+    if reading.spec is not None:
+        assert reading.spec.partial is reading.error
+        assert [target.namespace for target in reading.spec.targets] == namespaces
+    assert repr(spec) == before, "the object itself is nobody's to change"
+
+
+def test_targets_are_never_replaced_by_the_default_ones() -> None:
+    for targets in ([], "x", [{"name": "b", "linkerd": {}}]):
+        reading = read_spec("mesh", {"targets": targets})
+        assert reading.spec is None
+        assert reading.error is not None
+
+
+def test_a_spec_that_is_understood_is_read_as_ever() -> None:
+    spec = {"targets": [TARGET], "trustDomain": "example.org"}
+    assert read_spec("mesh", spec).spec == parse_spec("mesh", spec)

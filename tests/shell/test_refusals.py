@@ -1,0 +1,99 @@
+"""What an API server's refusal means to people: a table of its own sentences."""
+
+from typing import NamedTuple
+
+import pytest
+
+from meshca.core.model import Action, CreateRoot, DestroyRoot, WriteCacerts, WriteConfigMap
+from meshca.core.spec import parse_spec
+from meshca.errors import ConflictError, InternalError, MeshCAError, PKIError, StoreError
+from meshca.names import Reason, RootState
+from meshca.refusals import explain, is_lasting
+
+SPEC = parse_spec("mesh", {})
+CACERTS = WriteCacerts("istio", 1, (1,), issue=True)
+ROOT = CreateRoot(2, RootState.PREPARED)
+CONFIG_MAP = WriteConfigMap("mesh-trust-bundle", (1,))
+
+
+class Row(NamedTuple):
+    """An error and its action, and what is said of it: the reason, and words that must be in it."""
+
+    error: MeshCAError
+    action: Action
+    reason: Reason
+    words: tuple[str, ...]
+
+
+def refused(status: int, message: str) -> StoreError:
+    reason = Reason.FORBIDDEN if status == 403 else Reason.API_ERROR
+    kind = ConflictError if status == 409 else StoreError
+    return kind(reason, message, status=status)
+
+
+QUOTA = 'configmaps "x" is forbidden: exceeded quota: few, requested: count/configmaps=1, used: 1, limited: 1'
+WEBHOOK = 'admission webhook "guard.example.com" denied the request: no'
+POLICY = "ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no"
+RBAC = 'secrets "cacerts" is forbidden: User "system:serviceaccount:a:b" cannot patch resource "secrets"'
+IMMUTABLE = "Secret is invalid: data: Forbidden: field is immutable when `immutable` is set"
+MANAGER = 'Apply failed with 1 conflict: conflict with "argocd-controller": .data.root-cert.pem'
+ENDING = "unable to create new content in namespace istio-system because it is being terminated"
+
+LASTING: dict[str, Row] = {
+    "a right is missing in a target's namespace": Row(
+        refused(403, RBAC), CACERTS, Reason.FORBIDDEN, ("Secret istio-system/cacerts", "grant it")
+    ),
+    "a right is missing at home": Row(refused(403, RBAC), ROOT, Reason.FORBIDDEN, ("Secret home/mesh-root-2", "Role")),
+    "a quota": Row(refused(403, QUOTA), CONFIG_MAP, Reason.QUOTA_EXCEEDED, ("ConfigMap home/mesh-trust-bundle", "few")),
+    "a webhook": Row(refused(403, WEBHOOK), CACERTS, Reason.WRITE_REFUSED, ("guard.example.com", "webhook")),
+    "a policy": Row(refused(422, POLICY), ROOT, Reason.WRITE_REFUSED, ("frozen", "policy")),
+    "an immutable cacerts": Row(refused(422, IMMUTABLE), CACERTS, Reason.SECRET_IMMUTABLE, ("delete it",)),
+    "an immutable root, which must never be deleted": Row(
+        refused(422, IMMUTABLE), DestroyRoot(1), Reason.WRITE_REFUSED, ("Secret home/mesh-root-1",)
+    ),
+    "another field manager": Row(refused(409, MANAGER), CONFIG_MAP, Reason.FIELD_CONFLICT, ("argocd-controller",)),
+    "a namespace that is being deleted": Row(
+        refused(403, ENDING), CACERTS, Reason.WRITE_REFUSED, ("its namespace is being deleted",)
+    ),
+    "a proof that failed": Row(
+        PKIError(Reason.CHAIN_NOT_PROVEN, "CN=x is not a CA"), CACERTS, Reason.CHAIN_NOT_PROVEN, ("CN=x is not a CA",)
+    ),
+}
+
+
+def said(row: Row) -> str:
+    hold = explain(row.error, row.action, SPEC, "home", lambda namespace, _: f"grant it in {namespace}")
+    assert hold.reason is row.reason
+    assert all(word in hold.message for word in row.words), hold.message
+    assert hold.stalled == is_lasting(row.error)
+    return hold.message
+
+
+@pytest.mark.parametrize("row", LASTING.values(), ids=LASTING.keys())
+def test_a_lasting_refusal_stalls_and_names_object_cause_and_remedy(row: Row) -> None:
+    assert is_lasting(row.error)
+    assert ("delete it" in said(row)) == (row.reason is Reason.SECRET_IMMUTABLE)
+
+
+PASSING: dict[str, Row] = {
+    "a conflict": Row(refused(409, "the object has been modified"), CACERTS, Reason.API_ERROR, ("not written yet",)),
+    "a fault of the API server": Row(refused(500, "etcd"), ROOT, Reason.API_ERROR, ("not written yet",)),
+    "too many requests": Row(refused(429, "slow down"), CACERTS, Reason.API_ERROR, ("slow down",)),
+    "no answer": Row(StoreError(Reason.API_ERROR, "no answer"), CACERTS, Reason.API_ERROR, ("no answer",)),
+    "a fault of ours": Row(InternalError(KeyError("secret")), CACERTS, Reason.INTERNAL_ERROR, ("KeyError",)),
+}
+
+
+@pytest.mark.parametrize("row", PASSING.values(), ids=PASSING.keys())
+def test_what_may_be_different_the_next_time_does_not_stall(row: Row) -> None:
+    assert not is_lasting(row.error)
+    assert "secret" not in said(row)
+
+
+def test_a_fault_of_ours_says_where_and_never_what_it_choked_on() -> None:
+    try:
+        {}["-----BEGIN PRIVATE KEY-----"]  # it is meant to fail
+    except KeyError as fault:
+        error = InternalError(fault)
+    assert "KeyError in test_a_fault_of_ours" in error.message
+    assert "PRIVATE" not in error.message

@@ -1,0 +1,38 @@
+"""What was put right and is wrong again is not put right at once."""
+
+from datetime import timedelta
+
+from meshca.core.model import Observed, Published, WriteCacerts
+from meshca.repairs import PATIENCE, Repairs
+from tests.core.situations import NOW, SOLE, observed, published, root
+
+A = root(1, SOLE)
+REPAIR = WriteCacerts("istio", 1, (1,), issue=False)
+SECOND = timedelta(seconds=1)
+
+
+def with_wrong(*wrong: str) -> Observed:
+    return observed([A], published(A, 1, wrong=wrong))
+
+
+def is_undone(seen: Observed) -> bool:
+    state = seen.targets["istio"]
+    assert isinstance(state, Published)
+    return state.is_undone
+
+
+def test_the_same_difference_is_told_for_an_hour_then_tried_again() -> None:
+    repairs = Repairs()
+    assert not is_undone(repairs.judge("uid", with_wrong("a"), NOW))
+    repairs.note("uid", REPAIR, with_wrong("a"), NOW)
+    assert is_undone(repairs.judge("uid", with_wrong("a"), NOW + SECOND))
+    assert is_undone(repairs.judge("uid", with_wrong("a"), NOW + PATIENCE - SECOND))
+    assert not is_undone(repairs.judge("uid", with_wrong("a"), NOW + PATIENCE))
+
+
+def test_another_difference_or_another_mesh_ca_is_none_of_it() -> None:
+    repairs = Repairs()
+    repairs.note("uid", REPAIR, with_wrong("a"), NOW)
+    assert not is_undone(repairs.judge("uid", with_wrong("a", "b"), NOW))
+    assert not is_undone(repairs.judge("other", with_wrong("a"), NOW))
+    assert not is_undone(repairs.judge("uid", with_wrong(), NOW))
