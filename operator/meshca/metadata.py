@@ -7,13 +7,13 @@ above any annotation: that one comes along with every backup and every copy.
 import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any
 
+from meshca.core.words import moment
 from meshca.names import CA_KEY, FIELD_MANAGER, GROUP, KIND, TLS_KEY
 
 Json = Mapping[str, Any]
-Default = TypeVar("Default", datetime, None)
 
 SOMEBODY = "somebody"
 """What a writer is called that the API server does not name."""
@@ -75,15 +75,6 @@ def stamp(metadata: Json, annotation: str, default: datetime) -> datetime:
     """Read a time that we wrote down; one that somebody else wrote counts for nothing."""
     is_ours = owns(our_apply(metadata), "metadata", "annotations", annotation)
     return moment((metadata.get("annotations") or {}).get(annotation), default) if is_ours else default
-
-
-def moment(text: object, default: Default) -> datetime | Default:
-    """Read a time as Kubernetes writes it; whatever is none is the default."""
-    try:
-        found = datetime.fromisoformat(str(text))
-        return found.astimezone(UTC) if found.tzinfo else default
-    except (ValueError, OverflowError):
-        return default
 
 
 def differences(metadata: Json, field: str, wanted: Mapping[str, str]) -> Iterator[str]:

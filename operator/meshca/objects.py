@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshca.core.model import Blocked, Root
+from meshca.core.words import moment
 from meshca.errors import PKIError
-from meshca.metadata import differences, moment, our_apply, strays, writer_of
+from meshca.metadata import differences, our_apply, strays, writer_of
 from meshca.names import (
     ANNOTATION_REVISIONS,
     API_VERSION,

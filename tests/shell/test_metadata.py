@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca import metadata
+from meshca.core import words
 from meshca.names import CACERTS_KEYS
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -95,7 +96,7 @@ TIMES = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2026-01-01T0
 
 @pytest.mark.parametrize("text", TIMES)
 def test_what_is_no_time_is_the_default(text: object) -> None:
-    assert metadata.moment(text, NOW) == NOW
+    assert words.moment(text, NOW) == NOW
 
 
 JSON = st.recursive(

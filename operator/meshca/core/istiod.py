@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from meshca.core.model import Reload
+from meshca.core.words import moment
 from meshca.names import Reason
 
 Json = Mapping[str, Any]
@@ -92,8 +93,8 @@ def _judge_rollout(name: str, deployment: Json) -> Reload | None:
 def _changed_at(deployment: Json) -> datetime | None:
     """Return when a Deployment was last written, by the API server's stamps; autoscalers write `scale`, not it."""
     entries = deployment["metadata"].get("managedFields") or ()
-    times = [str(each["time"]) for each in entries if "time" in each and not each.get("subresource")]
-    return max(map(datetime.fromisoformat, times), default=None)
+    times = [moment(each.get("time"), None) for each in entries if not each.get("subresource")]
+    return max((time for time in times if time is not None), default=None)
 
 
 def _container(deployment: Json) -> Json | None:

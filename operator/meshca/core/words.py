@@ -1,7 +1,10 @@
 """How moments and revisions are written in messages."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import TypeVar
+
+Default = TypeVar("Default", datetime, None)
 
 
 def when(moment: datetime) -> str:
@@ -13,3 +16,12 @@ def roots(revisions: Iterable[int]) -> str:
     """Write revisions as people say them: "root 2", "roots 2 and 1"."""
     *most, last = [str(revision) for revision in revisions] or ["none"]
     return f"roots {', '.join(most)} and {last}" if most else f"root {last}"
+
+
+def moment(text: object, default: Default) -> datetime | Default:
+    """Read a time as Kubernetes writes it; whatever is none is the default."""
+    try:
+        found = datetime.fromisoformat(str(text))
+        return found.astimezone(UTC) if found.tzinfo else default
+    except (ValueError, OverflowError):
+        return default
