@@ -110,7 +110,7 @@ async def test_events_tell_of_transitions_only(mesh: Mesh) -> None:
     )
 
 
-ONLY_SOMETIMES = {f"meshca_{name}" for name in ("stalled", "phase_start_timestamp_seconds")}
+ONLY_SOMETIMES = {f"meshca_{name}" for name in ("stalled", "reconciling", "phase_start_timestamp_seconds")}
 
 
 @concurrently
