@@ -101,6 +101,8 @@ NEEDS_A_PERSON = (set(Reason) - set(STEP_REASONS)) - {
     Reason.SUSPENDED,
     Reason.API_ERROR,
     Reason.EXPIRED,
+    Reason.INTERNAL_ERROR,
+    Reason.UNSETTLED,
 }
 """Every reason with which a MeshCA can be Stalled: all but those of what is done, waited for, or tried again."""
 

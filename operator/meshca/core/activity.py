@@ -25,6 +25,9 @@ _REMEDIES: Mapping[str, str] = {
     Reason.FORBIDDEN: "give the operator its rights",
     Reason.NAMESPACE_NOT_FOUND: "create the namespace",
     Reason.INVALID_SPEC: "correct the spec",
+    Reason.SECRET_IMMUTABLE: "delete the immutable cacerts",
+    Reason.QUOTA_EXCEEDED: "raise the quota",
+    Reason.FINALIZER_HOLDS: "take the finalizer away",
 }
 """The few words of a remedy that is the same in every case; all others stand in the condition only."""
 

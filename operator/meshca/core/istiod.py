@@ -24,6 +24,10 @@ OLDEST = (1, 20)
 """The first Istio that can take a changed set of roots without a restart."""
 
 _FLAG = "ISTIO_MULTIROOT_MESH"
+_YOUR_WORD = (
+    f"only if you have seen {_FLAG}=true in the running pods, of Istio 1.20 or newer, set rootReload: Live: if that is"
+    " not so, the rotation is an outage at istiod's next restart"
+)
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")  # Go's strconv.ParseBool, as istio pkg/env reads it
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:[.-].*)?")
 _VERSION_LABELS = ("app.kubernetes.io/version", "operator.istio.io/version")
@@ -39,8 +43,7 @@ def judge(namespace: str, deployments: Sequence[Json]) -> Reload:
     running = [each for each in deployments if each.get("spec", {}).get("replicas", 1) != 0]
     if not running:
         message = (
-            f"no running istiod (a Deployment labelled {SELECTOR}) was found in namespace {namespace}; if istiod runs"
-            f" elsewhere with {_FLAG}=true, set rootReload: Live"
+            f"no running istiod (a Deployment labelled {SELECTOR}) was found in namespace {namespace}; {_YOUR_WORD}"
         )
         return Reload(Reason.ISTIOD_NOT_FOUND, message)
     verdicts = [_judge_one(each) for each in running]
@@ -54,13 +57,11 @@ def _judge_one(deployment: Json) -> Reload:
     name = f"{deployment['metadata'].get('namespace', '')}/{deployment['metadata']['name']}"
     container = _container(deployment)
     if container is None:
-        return Reload(
-            Reason.ISTIOD_UNKNOWN, f"Deployment {name} has no container called discovery; set rootReload: Live"
-        )
+        return Reload(Reason.ISTIOD_UNKNOWN, f"Deployment {name} has no container called discovery; {_YOUR_WORD}")
     version = _version(deployment, container)
     if version is None:
-        message = f"the Istio version of Deployment {name} cannot be read from its image; if it is 1.20 or newer, set"
-        return Reload(Reason.ISTIOD_UNKNOWN, f"{message} rootReload: Live")
+        message = f"the Istio version of Deployment {name} cannot be read from its image; {_YOUR_WORD}"
+        return Reload(Reason.ISTIOD_UNKNOWN, message)
     if version < OLDEST:
         message = f"Deployment {name} runs Istio {version[0]}.{version[1]}, which never loads a changed set of roots"
         return Reload(Reason.ISTIOD_TOO_OLD, f"{message}; upgrade to 1.20 or newer")
@@ -70,7 +71,7 @@ def _judge_one(deployment: Json) -> Reload:
 def _judge_flag(name: str, container: Json) -> Reload | None:
     entry: Json = next((each for each in container.get("env") or () if each.get("name") == _FLAG), {})
     if "valueFrom" in entry:
-        message = f"Deployment {name} takes {_FLAG} from elsewhere; set its value there, or rootReload: Live"
+        message = f"Deployment {name} takes {_FLAG} from elsewhere; give its value there, or {_YOUR_WORD}"
         return Reload(Reason.ISTIOD_UNKNOWN, message)
     if entry.get("value") in _TRUE:
         return None

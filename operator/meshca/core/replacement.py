@@ -87,7 +87,7 @@ def _target_obstacles(situation: Situation, standing: Standing, why: str) -> lis
     """Whatever would make a target miss the new root holds the rotation before its first write."""
     held, deadline = f"the rotation is held ({why})", _by_when(situation, standing)
     blocked = [
-        Hold(state.reason, f"{held}: target {name} would miss it; {deadline}", stalled=True)
+        Hold(state.reason, f"{held}: target {name} would miss it ({state.message}); {deadline}", stalled=True)
         for name, state in situation.observed.targets.items()
         if isinstance(state, Blocked)
     ]

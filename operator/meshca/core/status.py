@@ -308,7 +308,7 @@ def _not_yet_valid(situation: Situation, target: TargetSpec, begins: datetime) -
 def _pending(situation: Situation, plan: Plan) -> tuple[Reason, str]:
     message = plan.step.message if plan.step else "nothing has been issued yet"
     if situation.spec.suspend:
-        return Reason.SUSPENDED, f"suspended, so not done: {message}"
+        return Reason.SUSPENDED, f"suspended, so not done: {message}; resume it with spec.suspend: false"
     stalled = next((hold for hold in plan.holds if hold.stalled), None)
     return (stalled.reason, stalled.message) if stalled else (Reason.PENDING, message)
 
