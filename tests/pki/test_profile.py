@@ -60,7 +60,7 @@ def assert_names_issuer(found: x509.Certificate, issuer: KeyPair) -> None:
     identifier = bytes.fromhex(issuer.certificate.authority_id)
     assert (key_id.critical, key_id.value) == (False, x509.AuthorityKeyIdentifier(identifier, None, None))
     assert found.issuer.public_bytes() == certs.load(issuer.certificate).subject.public_bytes()
-    assert certs.is_signed_by(found, certs.load(issuer.certificate))
+    assert certs.issued_by(certs.describe(found), issuer.certificate)
 
 
 EXTENSIONS = {x509.BasicConstraints, x509.KeyUsage, x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier}

@@ -11,20 +11,21 @@ The profile is RFC 5280's for CAs with what SPIFFE's X509-SVID asks of signing c
 - A subject that no other key ever had. Two roots of one name are told apart by AKI alone, and Envoy does not look back.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID, PublicKeyAlgorithmOID
 
 from meshca.errors import PKIError
 from meshca.names import Reason
-from meshca.pki import keys
+from meshca.pki import anatomy, keys, reading, signature
 from meshca.pki import pem as pem_file
+from meshca.pki.der import DERError
 from meshca.pki.keys import KeySpec
 
 BACKDATE = timedelta(minutes=5)
@@ -102,44 +103,63 @@ def parse_bundle(pem: bytes) -> tuple[Certificate, ...]:
     return tuple(_parse_block(block, position) for position, block in enumerate(found, 1))
 
 
-# The library has no common base class for what a malformed certificate makes it raise.
-_MALFORMED = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
-
-
 def _parse_block(block: pem_file.Block, position: int) -> Certificate:
     if block.label != "CERTIFICATE":
         raise PKIError(Reason.ROOT_UNREADABLE, f"PEM block {position} is a {block.label}, not a CERTIFICATE")
     try:
-        certificate = x509.load_der_x509_certificate(block.der())
-        facts = describe(certificate)
-    except _MALFORMED:
-        raise PKIError(Reason.ROOT_UNREADABLE, f"PEM block {position} is not a readable certificate") from None
+        octets = block.der()
+        bits = reading.oversized_key(octets)
+        if bits is not None:
+            message = f"PEM block {position} has an RSA key of {bits} bits; Envoy's limit is {keys.RSA_MAX}"
+            raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, message)
+        certificate = reading.readable(octets)
+        facts = _facts(octets, certificate)
+    except reading.MALFORMED as error:
+        why = f" ({printable_text(str(error))[:_LONGEST_REASON]})" if str(error) else ""
+        message = f"PEM block {position} is not a readable certificate{why}"
+        raise PKIError(Reason.ROOT_UNREADABLE, message) from None
     if certificate.serial_number < 0:
         raise PKIError(Reason.ROOT_UNREADABLE, f"{facts.subject} has a negative serial number; Go cannot read it")
     return facts
 
 
+_LONGEST_REASON = 200
+
+
+@lru_cache(maxsize=1024)
 def load(certificate: Certificate) -> x509.Certificate:
-    """Give the library's object for a certificate that has been parsed before."""
-    return x509.load_pem_x509_certificate(certificate.pem)
+    """Give the library's object for a certificate that has been parsed before.
+
+    Where the library cannot read it, it is the object of a twin (`pki/twin.py`): the same key, dates and names, but
+    not the same bytes. Use `raw_subject`, `issued_by` and `is_self_signed` where the bytes count.
+    """
+    return reading.readable(octets_of(certificate))
+
+
+def octets_of(certificate: Certificate) -> bytes:
+    """Return the DER of a certificate that has been parsed before."""
+    return pem_file.blocks(certificate.pem)[0].der()
+
+
+def raw_subject(certificate: Certificate) -> bytes:
+    """Return the subject as it stands in the certificate: every validator compares it byte for byte, or may."""
+    return anatomy.read(octets_of(certificate)).subject.raw
 
 
 def describe(certificate: x509.Certificate) -> Certificate:
     """State the facts of a certificate. Raises the library's errors when a part of it cannot be read."""
+    return _facts(certificate.public_bytes(serialization.Encoding.DER), certificate)
+
+
+def _facts(octets: bytes, certificate: x509.Certificate) -> Certificate:
+    """State the facts of the certificate with these octets, by the library's object for it or for its twin."""
     return Certificate(
-        pem=certificate.public_bytes(serialization.Encoding.PEM),
+        pem=pem_file.encode("CERTIFICATE", octets),
         subject=printable(certificate.subject),
         issuer=printable(certificate.issuer),
         authority_id=authority_id(certificate),
         issuer_id=issuer_id(certificate),
-        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        fingerprint=hashlib.sha256(octets).hexdigest(),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         key=key_spec(certificate),
@@ -148,10 +168,16 @@ def describe(certificate: x509.Certificate) -> Certificate:
 
 def printable(name: x509.Name) -> str:
     """Write a name as RFC 4514 has it, but with control characters escaped: it ends in terminals and logs."""
-    text = name.rfc4514_string()
+    return printable_text(name.rfc4514_string())
+
+
+def printable_text(text: str) -> str:
+    """Escape everything in a text that a terminal would not print."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else "".join(f"\\{byte:02x}" for byte in c.encode()) for c in text)
+    return "".join(
+        c if c.isprintable() else "".join(f"\\{byte:02x}" for byte in c.encode(errors="replace")) for c in text
+    )
 
 
 def utc(moment: datetime) -> str:
@@ -192,16 +218,17 @@ def key_spec(certificate: x509.Certificate) -> KeySpec | None:
 
 def issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     """Tell whether the names fit, byte by byte as Go compares them, and the issuer's key made the signature."""
-    return is_signed_by(load(certificate), load(issuer))
-
-
-def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """As `issued_by`, for the library's objects."""
     try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        named = anatomy.read(octets_of(certificate)).issuer.raw == raw_subject(issuer)
+    except DERError:
         return False
-    return True
+    return named and signature.fits(octets_of(certificate), load(certificate), load(issuer))
+
+
+def is_self_signed(certificate: Certificate) -> bool:
+    """Tell whether a certificate names itself as its issuer, in whatever string types, and its key signed it."""
+    found = load(certificate)
+    return found.subject == found.issuer and signature.fits(octets_of(certificate), found, found)
 
 
 def root_common_name(meshca: str, revision: int, authority_id: str) -> str:
@@ -262,16 +289,17 @@ def make_intermediate(  # noqa: PLR0913  # keyword-only: one per fact of the cer
     private_key = keys.generate(key)
     key_id = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
     subject = _name(organization, _intermediate_common_name(meshca, target, key_id.digest.hex()))
+    signer = keys.load(root.key_pem, written_by_us=True)  # ours, or checked by `check_root` when it was given
     certificate = _sign(
         _profile(private_key, subject, path_length=0)
         .issuer_name(load(issuer).subject)
         .not_valid_before(max(_whole_seconds(now - BACKDATE), issuer.not_before))
         .not_valid_after(min(_whole_seconds(now + duration), issuer.not_after)),
         authority_key_id=bytes.fromhex(issuer.authority_id),
-        # Ours to begin with, or checked by `check_root` when it was given.
-        signer=keys.load(root.key_pem, written_by_us=True),
+        signer=signer,
     )
-    return KeyPair(describe(certificate), keys.dump(private_key))
+    octets = signature.with_issuer(certificate.public_bytes(serialization.Encoding.DER), raw_subject(issuer), signer)
+    return KeyPair(_facts(octets, reading.readable(octets)), keys.dump(private_key))
 
 
 def _name(organization: str, common_name: str) -> x509.Name:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from meshca.errors import PKIError
 from meshca.names import Reason
+from meshca.pki import keyfile
 from meshca.pki import pem as pem_file
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -89,9 +90,14 @@ def load(pem: bytes, *, written_by_us: bool = False) -> PrivateKey:
     Raises:
         PKIError: ROOT_UNREADABLE or ROOT_KEY_UNSUPPORTED, with the remedy.
     """
+    if len(pem) > keyfile.LARGEST:
+        raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format(f"what is {len(pem)} bytes long"))
     block = _only_block(pem)
     try:
-        key = serialization.load_der_private_key(block.der(), None, unsafe_skip_rsa_key_validation=written_by_us)
+        plain = keyfile.plain(block.label, block.der())
+        key = serialization.load_der_private_key(plain, None, unsafe_skip_rsa_key_validation=written_by_us)
+    except keyfile.TooLargeError as error:
+        raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format(error)) from None
     except UnsupportedAlgorithm:
         raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format("this kind of key")) from None
     except (ValueError, TypeError):

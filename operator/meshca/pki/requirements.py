@@ -6,6 +6,7 @@ Where the two differ, the stricter one is the rule; where both accept what RFC 5
 without keyUsage (`openssl req -x509` makes those), so do we.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import TypeVar
@@ -20,6 +21,8 @@ from meshca.pki.keys import RSA_MAX, RSA_MIN, Algorithm
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
+_ONE_SECOND = timedelta(seconds=1)
+_NameKind = type[x509.UniformResourceIdentifier | x509.DNSName]
 _STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 _CRITICAL_EXTENSIONS = frozenset(
@@ -46,7 +49,8 @@ def not_yet_valid(certificate: x509.Certificate, now: datetime) -> str | None:
 def expired(certificate: x509.Certificate, now: datetime) -> str | None:
     """State that the certificate's time is over. Its last second still counts (RFC 5280 4.1.2.5)."""
     end = certificate.not_valid_after_utc
-    return f"expired at {certs.utc(end)}" if now >= end + timedelta(seconds=1) else None
+    # not "end + 1 s": there is no time behind 9999-12-31, which means "no end" (RFC 5280 4.1.2.5)
+    return f"expired at {certs.utc(end)}" if now - end >= _ONE_SECOND else None
 
 
 def unsupported_key(certificate: x509.Certificate) -> str | None:
@@ -60,17 +64,43 @@ def unsupported_key(certificate: x509.Certificate) -> str | None:
 
 
 def weakness(certificate: x509.Certificate) -> str | None:
-    """State that the RSA key is too short, or the signature on the certificate weaker than SHA-256."""
+    """State that the RSA key is too short, or the signature on the certificate weaker than SHA-256.
+
+    A root's own signature may be SHA-1, as on many public roots: trust does not come from it, and nobody checks it.
+    """
     spec = certs.key_spec(certificate)
     if spec is not None and spec.algorithm is Algorithm.RSA and spec.size < RSA_MIN:
         return f"has an {spec} key, shorter than {RSA_MIN} bits"
-    try:
-        algorithm = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        algorithm = None
-    if isinstance(algorithm, _STRONG_HASHES):
+    algorithm = _signature_hash(certificate)
+    if isinstance(algorithm, _STRONG_HASHES) or (isinstance(algorithm, hashes.SHA1) and is_self_issued(certificate)):
         return None
     return f"is signed with {algorithm.name.upper() if algorithm else 'an unknown hash'}, not SHA-256 or better"
+
+
+def is_self_issued(certificate: x509.Certificate) -> bool:
+    """Tell whether subject and issuer are the same name, in whatever string types."""
+    return certificate.subject == certificate.issuer
+
+
+def _signature_hash(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
+    try:
+        return certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
+
+
+def has_outdated_signature(certificate: x509.Certificate) -> bool:
+    """Tell whether the certificate is signed with SHA-1."""
+    return isinstance(_signature_hash(certificate), hashes.SHA1)
+
+
+def unreadable_to_ztunnel(certificate: x509.Certificate, *, has_unique_ids: bool) -> str | None:
+    """State what makes ztunnel alone (rustls-webpki) refuse what is under this root, where Go and Envoy do not."""
+    if has_unique_ids:
+        return "has a unique identifier (RFC 5280 4.1.2.8): ztunnel drops such a root"
+    if any(isinstance(subtree, x509.UniformResourceIdentifier) for subtree in chain(*_subtrees(certificate))):
+        return "has name constraints on URIs: ztunnel refuses every SPIFFE ID under them, also the permitted ones"
+    return None
 
 
 def not_a_ca(certificate: x509.Certificate) -> str | None:
@@ -99,7 +129,7 @@ def unfit(certificate: x509.Certificate) -> str | None:
     for extension in certificate.extensions:
         if extension.critical and extension.oid not in _CRITICAL_EXTENSIONS:
             return f"marks extension {extension.oid.dotted_string} as critical, which Go does not take"
-    is_root = certificate.subject == certificate.issuer
+    is_root = is_self_issued(certificate)
     purposes = _extension(certificate, x509.ExtendedKeyUsage)
     if purposes is not None and not _serves_peers(purposes, is_root=is_root):
         return "has an extendedKeyUsage that is not for serverAuth and clientAuth both"
@@ -118,20 +148,21 @@ def _serves_peers(purposes: x509.ExtendedKeyUsage, *, is_root: bool) -> bool:
     return wanted <= set(purposes) or (is_root and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in purposes)
 
 
-def excluded_names(certificate: x509.Certificate, *, trust_domain: str, dns_name: str) -> str | None:
+def excluded_names(certificate: x509.Certificate, *, trust_domain: str, dns_names: Sequence[str]) -> str | None:
     """State which of a peer's names the name constraints of this CA exclude.
 
     Own code, because pyca cannot judge URI constraints, and because Go and BoringSSL read them differently: to Go
     alone, `spiffe://a.example` is within `example`. So a permitted one counts as BoringSSL has it, and an excluded
     one as Go has it.
     """
-    all_permitted, all_excluded = _subtrees(certificate)
-    for kind, name, permits in (
+    rules: list[tuple[_NameKind, str, Callable[[str, str], bool]]] = [
         (x509.UniformResourceIdentifier, trust_domain, _is_host_of),
-        (x509.DNSName, dns_name, _is_within),
-    ):
-        permitted = [s.value.lower() for s in all_permitted if isinstance(s, kind)]
-        excluded = [s.value.lower() for s in all_excluded if isinstance(s, kind)]
+        *((x509.DNSName, name, _is_within) for name in dns_names),
+    ]
+    all_permitted, all_excluded = _subtrees(certificate)
+    for kind, name, permits in rules:
+        permitted = [str(subtree.value).lower() for subtree in all_permitted if isinstance(subtree, kind)]
+        excluded = [str(subtree.value).lower() for subtree in all_excluded if isinstance(subtree, kind)]
         if permitted and not any(permits(name, subtree) for subtree in permitted):
             return f"has name constraints that do not permit {name}"
         if any(_is_within(name, subtree) for subtree in excluded):

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from cryptography import x509
-
 from meshca.errors import PKIError
 from meshca.names import TLS_CERT, TLS_KEY, Reason
-from meshca.pki import certs, keys, requirements
+from meshca.pki import anatomy, certs, keys, profile, requirements
+from meshca.pki import pem as pem_file
 from meshca.pki.certs import Certificate, KeyPair
 
 
@@ -33,7 +32,7 @@ def check_root(tls_crt: bytes | None, tls_key: bytes | None, *, now: datetime, w
             f"{where} has no {missing}; create it with `kubectl create secret tls` from the root and its key",
         )
     certificate = _read_certificate(tls_crt, where)
-    _check_certificate(certs.load(certificate), now, where)
+    _check_certificate(certificate, now, where)
     key = _read_key(tls_key, where)
     if key.public_key() != certs.load(certificate).public_key():
         raise PKIError(
@@ -43,12 +42,63 @@ def check_root(tls_crt: bytes | None, tls_key: bytes | None, *, now: datetime, w
     return KeyPair(certificate, keys.dump(key))
 
 
+def warnings(certificate: Certificate, where: str) -> tuple[str, ...]:
+    """Name those who do not take a root that works in a mesh, each in a sentence."""
+    found = []
+    if (clause := not_for_ztunnel(certificate)) is not None:
+        found.append(f"{where}: the root {clause}; do not use it with ambient workloads")
+    if requirements.has_outdated_signature(certs.load(certificate)):
+        found.append(
+            f"{where}: the root signs itself with SHA-1; nobody in a mesh checks this signature, but linters and"
+            " auditors refuse it"
+        )
+    return tuple(found)
+
+
+def not_for_ztunnel(certificate: Certificate) -> str | None:
+    """State what makes ztunnel refuse a root that istiod and Envoy take; None: nothing."""
+    parts = anatomy.read(certs.octets_of(certificate))
+    return requirements.unreadable_to_ztunnel(certs.load(certificate), has_unique_ids=parts.has_unique_ids)
+
+
 def _read_certificate(pem: bytes, where: str) -> Certificate:
+    """Read the certificate; where the library cannot, the reason that the mesh has, too, is told first."""
+    try:
+        block = _only_block(pem)
+        return _parse(block, pem)
+    except PKIError as error:
+        raise PKIError(error.reason, f"{where}, {TLS_CERT}: {error.message}") from error
+
+
+def _only_block(pem: bytes) -> bytes:
+    """Return the DER of the one certificate in a file."""
+    found = pem_file.blocks(pem)
+    labels = [block.label for block in found]
+    if labels != ["CERTIFICATE"]:
+        what = f"it holds {', '.join(map(_a, labels[:3]))}" if labels else "there is no PEM block"
+        if len(labels) > 1 and set(labels) == {"CERTIFICATE"}:
+            what = f"there are {len(labels)} certificates where one should be"
+        raise PKIError(Reason.ROOT_UNREADABLE, f"{what}; it must hold the root certificate, alone, as PEM")
+    try:
+        return found[0].der()
+    except ValueError:
+        raise PKIError(
+            Reason.ROOT_UNREADABLE, "what is between BEGIN and END is not base64; write it again from the original"
+        ) from None
+
+
+def _a(label: str) -> str:
+    return f"{'an' if label[0] in 'AEIOU' else 'a'} {label}"
+
+
+def _parse(octets: bytes, pem: bytes) -> Certificate:
     try:
         return certs.parse(pem)
     except PKIError as error:
-        message = f"{where}, {TLS_CERT}: {error.message}; it must hold the root certificate, alone, as PEM"
-        raise PKIError(error.reason, message) from error
+        clause = profile.refusal(octets)
+        if clause is None or error.reason is not Reason.ROOT_UNREADABLE:
+            raise PKIError(error.reason, f"{error.message}; issue a root in the usual form (RFC 5280)") from None
+        raise PKIError(Reason.ROOT_UNFIT, f"the certificate {clause}; issue a root without that") from None
 
 
 def _read_key(pem: bytes, where: str) -> keys.PrivateKey:
@@ -58,14 +108,15 @@ def _read_key(pem: bytes, where: str) -> keys.PrivateKey:
         raise PKIError(error.reason, f"{where}, {TLS_KEY}: {error.message}") from error
 
 
-def _check_certificate(certificate: x509.Certificate, now: datetime, where: str) -> None:
+def _check_certificate(certificate: Certificate, now: datetime, where: str) -> None:
     for reason, clause, remedy in _defects(certificate, now):
         if clause is not None:
             raise PKIError(reason, f"{where}: the certificate {clause}; {remedy}")
 
 
-def _defects(certificate: x509.Certificate, now: datetime) -> Iterator[tuple[Reason, str | None, str]]:
+def _defects(root: Certificate, now: datetime) -> Iterator[tuple[Reason, str | None, str]]:
     """Give each rule's Reason, what the certificate has against it (None: nothing) and the remedy; basics first."""
+    certificate = certs.load(root)
     unsupported = requirements.unsupported_key(certificate)
     yield Reason.ROOT_KEY_UNSUPPORTED, unsupported, "issue a root with RSA of 2048 to 8192 bits or ECDSA P-256 or P-384"
     yield (
@@ -74,7 +125,9 @@ def _defects(certificate: x509.Certificate, now: datetime) -> Iterator[tuple[Rea
         "issue one with RSA 2048 or ECDSA P-256 at least, and SHA-256",
     )
     yield Reason.ROOT_NOT_CA, requirements.not_a_ca(certificate), "give the root, not a certificate that it issued"
-    yield Reason.ROOT_NOT_SELF_SIGNED, _not_self_signed(certificate), "give the root at the top of the chain"
+    clause = profile.refusal(certs.octets_of(root))
+    yield Reason.ROOT_UNFIT, clause, "issue a root without that"
+    yield Reason.ROOT_NOT_SELF_SIGNED, _not_self_signed(root), "give the root at the top of the chain"
     below = requirements.path_too_short(certificate, 1)
     yield Reason.ROOT_PATH_TOO_SHORT, below, "issue a root without pathLen, or with 1 or more: istiod's CA is below it"
     yield Reason.ROOT_EXPIRED, requirements.expired(certificate, now), "give one that is valid"
@@ -82,9 +135,9 @@ def _defects(certificate: x509.Certificate, now: datetime) -> Iterator[tuple[Rea
     yield Reason.ROOT_UNFIT, requirements.unfit(certificate), "issue a root without that"
 
 
-def _not_self_signed(certificate: x509.Certificate) -> str | None:
-    if certs.is_signed_by(certificate, certificate):
+def _not_self_signed(root: Certificate) -> str | None:
+    if certs.is_self_signed(root):
         return None
-    if certificate.subject == certificate.issuer:
+    if requirements.is_self_issued(certs.load(root)):
         return "names itself as its issuer, but the signature is not by its own key"
-    return f"is issued by {certs.printable(certificate.issuer)}, not by itself"
+    return f"is issued by {root.issuer}, not by itself"

@@ -6,10 +6,11 @@ certificate on it is judged by the rules that Go and BoringSSL agree on (`requir
 agree with the result.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -18,13 +19,28 @@ from meshca.errors import PKIError
 from meshca.names import Reason
 from meshca.pki import certs, keys, requirements
 from meshca.pki.certs import Certificate, KeyPair
-
-ISTIOD_NAME = "istiod.istio-system.svc"
-"""The DNS name in istiod's own certificate, which comes from the same signer as the workloads' do."""
+from meshca.pki.keys import Algorithm, KeySpec
 
 
-def prove(
-    signer: KeyPair, chain_pem: bytes, bundles: Sequence[Sequence[Certificate]], *, trust_domain: str, now: datetime
+def istiod_names(namespace: str) -> tuple[str, ...]:
+    """Return the DNS names in istiod's own certificate, which comes from the same signer as the workloads' do.
+
+    They are those of istio pilot/pkg/bootstrap/server.go, getDNSNames, without revisions' and custom ones.
+    """
+    return tuple(f"{service}.{namespace}.svc" for service in ("istiod", "istiod-remote", "istio-pilot"))
+
+
+ISTIOD_NAMES = istiod_names("istio-system")
+
+
+def prove(  # noqa: PLR0913  # the parts of a handshake
+    signer: KeyPair,
+    chain_pem: bytes,
+    bundles: Sequence[Sequence[Certificate]],
+    *,
+    trust_domain: str,
+    now: datetime,
+    dns_names: Sequence[str] = ISTIOD_NAMES,
 ) -> None:
     """Sign a throwaway leaf with the signer's key, and validate it against every bundle that a peer may hold.
 
@@ -34,6 +50,7 @@ def prove(
         bundles: each a list of trusted roots, in the order of the file. At least one.
         trust_domain: of the leaf's SPIFFE ID.
         now: the time of validation.
+        dns_names: of istiod, whose own certificate the signer signs too.
 
     Raises:
         PKIError: CHAIN_NOT_PROVEN, with the certificate at fault and the rule it breaks.
@@ -43,17 +60,83 @@ def prove(
     if not paths:
         raise _not_proven("there is no trust bundle to prove the chain against")
     for path in paths:
-        for certificate, clause in _faults(path, trust_domain, now):
-            raise _not_proven(f"{certs.printable(certificate.subject)} {clause}")
+        for certificate, clause in _faults(path, trust_domain, dns_names, now):
+            raise _not_proven(f"{certificate.subject} {clause}")
     signing_key = keys.load(signer.key_pem, written_by_us=True)
-    if signing_key.public_key() != chain[0].public_key():
+    if signing_key.public_key() != certs.load(chain[0]).public_key():
         raise _not_proven(f"the private key is not that of {signer.certificate.subject}")
-    leaf = _sign_leaf(chain[0], signing_key, trust_domain, now)
+    leaf = _sign_leaf(certs.load(chain[0]), signing_key, trust_domain, dns_names, now)
     for path in paths:
         _verify_with_pyca(leaf, path, now)
 
 
-Path = tuple[x509.Certificate, ...]
+def rehearse(  # noqa: PLR0913  # a mesh to come, and when
+    root: KeyPair,
+    others: Sequence[Certificate],
+    *,
+    namespaces: Collection[str],
+    trust_domain: str,
+    now: datetime,
+    where: str,
+) -> None:
+    """Prove, before a given root is imported, every handshake that a rotation to it will bring.
+
+    A throwaway intermediate and a leaf that is called all that any istiod of the mesh is, against each bundle on the
+    way: the new root alone, and before the ones there are. What is under those must not take it for their issuer.
+
+    Args:
+        root: as `check_root` found it sound.
+        others: the roots that are trusted now, newest first.
+        namespaces: where istiods run.
+        trust_domain: of the mesh.
+        now: the time of validation, within the root's own.
+        where: the object that the root comes from, for messages.
+
+    Raises:
+        PKIError: ROOT_UNFIT, with the rule that the root breaks and the remedy.
+    """
+    older = [other for other in others if other.fingerprint != root.certificate.fingerprint]
+    _refuse_namesakes(root.certificate, older, where)
+    size = sum(len(each.pem) for each in (root.certificate, *older))
+    if size > certs.MAX_BUNDLE_BYTES:
+        raise PKIError(
+            Reason.ROOT_UNFIT,
+            f"{where}: with the roots before it the trust bundle would have {size} bytes, more than the"
+            f" {certs.MAX_BUNDLE_BYTES} that fit into a handshake; issue a smaller root",
+        )
+    names = [name for namespace in namespaces for name in istiod_names(namespace)]
+    intermediate = certs.make_intermediate(
+        root,
+        meshca="rehearsal",
+        target="rehearsal",
+        organization="rehearsal",
+        key=_REHEARSAL_KEY,
+        now=now,
+        duration=timedelta(hours=1),
+    )
+    bundles = [[root.certificate, *older], [root.certificate]]
+    try:
+        prove(intermediate, intermediate.certificate.pem, bundles, trust_domain=trust_domain, now=now, dns_names=names)
+    except PKIError as error:
+        message = f"{where}: no certificate under this root would be accepted: {error.message}"
+        raise PKIError(Reason.ROOT_UNFIT, f"{message}; issue a root without that") from error
+
+
+_REHEARSAL_KEY = KeySpec(Algorithm.ECDSA, 256)
+
+
+def _refuse_namesakes(root: Certificate, others: Sequence[Certificate], where: str) -> None:
+    """Refuse a root that Envoy would take for the issuer of what another root of its name has signed."""
+    name, own = certs.load(root).subject, certs.subject_key_id(certs.load(root))
+    for other in map(certs.load, others):
+        theirs = certs.subject_key_id(other)
+        is_alike = own is None or theirs is None or own == theirs
+        if other.subject == name and is_alike and other.public_key() != certs.load(root).public_key():
+            message = f"{where}: the root has the name of another one with another key ({root.subject})"
+            raise PKIError(Reason.ROOT_UNFIT, f"{message}, and Envoy would take one for the other; give it a new name")
+
+
+Path = tuple[Certificate, ...]
 """From the signer upward; the last one is the trusted root."""
 
 
@@ -71,7 +154,7 @@ def _read_chain(signer: KeyPair, chain_pem: bytes) -> Path:
     # Two certificates of one key, as from cross-signing: Envoy takes the first and does not try the second.
     if len({certificate.authority_id for certificate in found}) < len(found):
         raise _not_proven("the certificate chain holds two certificates of the same key")
-    return tuple(certs.load(certificate) for certificate in found)
+    return found
 
 
 def _read_bundle(bundle: Sequence[Certificate]) -> Path:
@@ -79,7 +162,7 @@ def _read_bundle(bundle: Sequence[Certificate]) -> Path:
         raise _not_proven("the trust bundle is empty")
     if len({root.fingerprint for root in bundle}) < len(bundle):
         raise _not_proven("the trust bundle holds a certificate twice")
-    return tuple(certs.load(root) for root in bundle)
+    return tuple(bundle)
 
 
 def _build_path(chain: Path, bundle: Path) -> Path:
@@ -90,40 +173,40 @@ def _build_path(chain: Path, bundle: Path) -> Path:
             _refuse_ambiguity(certificate, bundle)
             return (*chain[:length], anchor)
     top = chain[-1]
-    raise _not_proven(
-        f"{certs.printable(top.subject)} is issued by {certs.printable(top.issuer)}, which is not in the trust bundle"
-    )
+    raise _not_proven(f"{top.subject} is issued by {top.issuer}, which is not in the trust bundle")
 
 
-def _looks_like_issuer(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+def _looks_like_issuer(issuer: Certificate, certificate: Certificate) -> bool:
     """Compare names, and key identifiers where both have one: X509_check_issued, before any signature is checked."""
-    if issuer.subject != certificate.issuer:
+    above = certs.load(issuer)
+    if above.subject != certs.load(certificate).issuer:
         return False
-    wanted = certs.issuer_id(certificate)
-    offered = certs.subject_key_id(issuer)
+    wanted, offered = certificate.issuer_id, certs.subject_key_id(above)
     return wanted is None or offered is None or wanted == offered
 
 
-def _refuse_ambiguity(certificate: x509.Certificate, bundle: Path) -> None:
-    namesakes = sum(root.subject == certificate.issuer for root in bundle)
-    if namesakes > 1 and certs.issuer_id(certificate) is None:
+def _refuse_ambiguity(certificate: Certificate, bundle: Path) -> None:
+    name = certs.load(certificate).issuer
+    namesakes = sum(certs.load(root).subject == name for root in bundle)
+    if namesakes > 1 and certificate.issuer_id is None:
         raise _not_proven(
-            f"{certs.printable(certificate.subject)} has no authorityKeyIdentifier to tell "
-            f"{namesakes} roots of the same name apart"
+            f"{certificate.subject} has no authorityKeyIdentifier to tell {namesakes} roots of the same name apart"
         )
 
 
-def _faults(path: Path, trust_domain: str, now: datetime) -> Iterator[tuple[x509.Certificate, str]]:
+def _faults(
+    path: Path, trust_domain: str, dns_names: Sequence[str], now: datetime
+) -> Iterator[tuple[Certificate, str]]:
     """Give every rule that a certificate of the path breaks, from the root down."""
     for below, certificate in reversed(list(enumerate(path))):
-        issuer = path[min(below + 1, len(path) - 1)]
+        found = certs.load(certificate)
         for clause in (
-            requirements.not_yet_valid(certificate, now),
-            requirements.expired(certificate, now),
-            *(rule(certificate) for rule in _RULES),
-            requirements.path_too_short(certificate, below),
-            requirements.excluded_names(certificate, trust_domain=trust_domain, dns_name=ISTIOD_NAME),
-            None if certs.is_signed_by(certificate, issuer) else _unsigned(certificate, issuer),
+            requirements.not_yet_valid(found, now),
+            requirements.expired(found, now),
+            *(rule(found) for rule in _RULES),
+            requirements.path_too_short(found, below),
+            requirements.excluded_names(found, trust_domain=trust_domain, dns_names=dns_names),
+            _unsigned(path, below),
         ):
             if clause is not None:
                 yield certificate, clause
@@ -137,14 +220,20 @@ _RULES: tuple[Callable[[x509.Certificate], str | None], ...] = (
 )
 
 
-def _unsigned(certificate: x509.Certificate, issuer: x509.Certificate) -> str:
+def _unsigned(path: Path, at: int) -> str | None:
+    certificate, issuer = path[at], path[min(at + 1, len(path) - 1)]
     if certificate is issuer:
-        return "is trusted as a root, but not self-signed"  # OpenSSL and GnuTLS want it so; BoringSSL does not care
-    return f"does not carry a signature of {certs.printable(issuer.subject)}"
+        # OpenSSL and GnuTLS want it so; BoringSSL does not care
+        return None if certs.is_self_signed(certificate) else "is trusted as a root, but not self-signed"
+    return None if certs.issued_by(certificate, issuer) else f"does not carry a signature of {issuer.subject}"
 
 
 def _sign_leaf(
-    signer: x509.Certificate, signing_key: keys.PrivateKey, trust_domain: str, now: datetime
+    signer: x509.Certificate,
+    signing_key: keys.PrivateKey,
+    trust_domain: str,
+    dns_names: Sequence[str],
+    now: datetime,
 ) -> x509.Certificate:
     """Sign as istiod does (istio security/pkg/pki/util/generate_cert.go): no subject, a critical SPIFFE ID.
 
@@ -164,7 +253,7 @@ def _sign_leaf(
         .add_extension(_LEAF_PURPOSES, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier(signer_id, None, None), critical=False)
-        .add_extension(x509.SubjectAlternativeName([spiffe_id, x509.DNSName(ISTIOD_NAME)]), critical=True)
+        .add_extension(x509.SubjectAlternativeName([spiffe_id, *map(x509.DNSName, dns_names)]), critical=True)
         .sign(signing_key, keys.signature_hash(signing_key))
     )
 
@@ -189,19 +278,43 @@ def _verify_with_pyca(leaf: x509.Certificate, path: Path, now: datetime) -> None
     What a client sees of a server differs by the DNS name and the purpose, both of our own making; the names and
     purposes that CAs allow are judged by `requirements`.
     """
-    if any(requirements.constrains_peer_names(certificate) for certificate in path):
+    loaded, root = [certs.load(certificate) for certificate in path], path[-1]
+    if any(requirements.constrains_peer_names(certificate) for certificate in loaded):
         return  # pyca refuses all URI constraints, and DNS ones that begin with a dot
+    anchor = _stand_in(loaded[-1])
+    if anchor.subject.public_bytes() != certs.raw_subject(root):
+        return  # pyca writes this name in other letters than the root does, and would compare the two
     verifier = (
         verification.PolicyBuilder()
-        .store(verification.Store([path[-1]]))
+        .store(verification.Store([anchor]))
         .time(now)
         .extension_policies(ca_policy=_CA_POLICY, ee_policy=verification.ExtensionPolicy.webpki_defaults_ee())
         .build_client_verifier()
     )
     try:
-        verifier.verify(leaf, list(path[:-1]))
+        verifier.verify(leaf, loaded[:-1])
     except verification.VerificationError as error:
-        raise _not_proven(f"a leaf of {certs.printable(path[0].subject)} does not validate: {error}") from error
+        raise _not_proven(f"a leaf of {path[0].subject} does not validate: {error}") from error
+
+
+def _stand_in(root: x509.Certificate) -> x509.Certificate:
+    """Put a root's name, key, dates and pathLen into a certificate that is beyond reproach.
+
+    Nothing else of a trusted root is looked at when a chain is verified. pyca judges its serial number and the form
+    of its dates by the web's rules all the same, where everyone in a mesh takes 40 octets and GeneralizedTime.
+    """
+    constraints = root.extensions.get_extension_for_class(x509.BasicConstraints).value
+    return (
+        x509.CertificateBuilder()
+        .subject_name(root.subject)
+        .issuer_name(root.subject)
+        .public_key(root.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(root.not_valid_before_utc)
+        .not_valid_after(root.not_valid_after_utc)
+        .add_extension(constraints, critical=True)
+        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    )
 
 
 # Of the web's rules for CAs, which ask more than Go or BoringSSL, only basicConstraints: the library insists on them.
