@@ -227,7 +227,7 @@ TIMES = {
     "GeneralizedTime before 2050": (dates(b"20200101000000Z", b"20300101000000Z"), ACCEPT),
     "an end in 9999": (root(validity=NOT_BEFORE + encode(GENERALIZED_TIME, b"99991231235959Z")), ACCEPT),
     "UTCTime without seconds": (dates(b"2001010000Z", b"3001010000Z", UTC_TIME), REFUSE),
-    "UTCTime with a zone": (dates(b"200101000000+0100", b"300101000000+0100", UTC_TIME), ACCEPT),
+    "UTCTime with a zone": (dates(b"200101000000+0100", b"300101000000+0100", UTC_TIME), REFUSE),
     "GeneralizedTime with a zone": (dates(b"20200101000000+0100", b"20300101000000+0100"), REFUSE),
     "GeneralizedTime with a fraction": (dates(b"20200101000000.5Z", b"20300101000000.5Z"), REFUSE),
     "a 13th month": (dates(b"20201301000000Z", b"20300101000000Z"), REFUSE),
@@ -360,6 +360,52 @@ EXTENSIONS = {
         plus(extension("2.5.29.30", sequence(encode(0xA1, sequence(encode(0x81, b"a.b"), encode(0x80, b"\1")))), TRUE)),
         REFUSE,
     ),
+    "name constraints with a minimum of 0, written out": (
+        plus(extension("2.5.29.30", sequence(encode(0xA1, sequence(encode(0x81, b"a.b"), encode(0x80, b"\0")))), TRUE)),
+        REFUSE,
+    ),
+    "policy constraints that ask for a policy": (
+        plus(extension("2.5.29.36", sequence(encode(0x80, b"\0")))),
+        ACCEPT,
+    ),
+    "inhibitAnyPolicy": (plus(extension("2.5.29.54", number(0))), ACCEPT),
+    "a policy mapping": (
+        plus(extension("2.5.29.33", sequence(sequence(oid("1.3.6.1.4.1.99999.4"), oid("1.3.6.1.4.1.99999.5"))))),
+        ACCEPT,
+    ),
+    "a usual CRL distribution point": (
+        plus(
+            extension(
+                "2.5.29.31",
+                sequence(sequence(encode(0xA0, encode(0xA0, encode(0x86, b"http://ca.example/ca.crl"))))),
+            )
+        ),
+        ACCEPT,
+    ),
+    "a policy with a qualifier": (
+        plus(
+            extension(
+                "2.5.29.32",
+                sequence(
+                    sequence(
+                        oid("2.5.29.32.0"),
+                        sequence(sequence(oid("1.3.6.1.5.5.7.2.1"), encode(IA5, b"http://ca.example/cps"))),
+                    )
+                ),
+            )
+        ),
+        ACCEPT,
+    ),
+    "name constraints on DNS names that permit istiod's": (plus(constraints(encode(0x82, b"svc"))), ACCEPT),
+    "name constraints that permit one namespace only": (plus(constraints(encode(0x82, b"istio-system.svc"))), ACCEPT),
+    "an extension of 5,000 octets": (plus(extension("1.3.6.1.4.1.99999.6", b"x" * 5000)), ACCEPT),
+    "a subjectKeyIdentifier of 60 octets": (
+        root(extensions=(CA, USAGE, extension("2.5.29.14", encode(OCTET_STRING, b"\7" * 60)))),
+        ACCEPT,
+    ),
+    "no keyUsage and no identifiers": (root(extensions=(CA,)), ACCEPT),
+    "Netscape's certificate type": (plus(extension("2.16.840.1.113730.1.1", encode(BIT_STRING, b"\0\7"))), ACCEPT),
+    "Microsoft's CA version": (plus(extension("1.3.6.1.4.1.311.21.1", number(0))), ACCEPT),
     "a DNS name for itself": (sans(encode(0x82, b"ca.acme.example")), ACCEPT),
     "a DNS name that is not ASCII": (sans(encode(0x82, b"m\xfcnchen.example")), REFUSE),
     "a URI for itself": (sans(encode(0x86, b"https://acme.example/")), ACCEPT),

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from meshca.pki import der, strings
 from meshca.pki.der import DERError, Element
@@ -167,9 +167,11 @@ def _extension(element: Element) -> Extension:
     return Extension(parts[0], critical, parts[1].content)
 
 
-_UTC_TIME = re.compile(rb"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:Z|([+-])(\d\d)(\d\d))", re.ASCII)
-_GENERALIZED_TIME = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
-_UNREADABLE_TIME = "has a date that not every validator reads; use UTCTime or GeneralizedTime in UTC, with seconds"
+_TIMES = {
+    der.UTC_TIME: re.compile(rb"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII),
+    der.GENERALIZED_TIME: re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII),
+}
+"""In UTC, with seconds: Go reads zones too, and BoringSSL too, but not when it verifies."""
 
 
 def _validity(element: Element) -> tuple[datetime, datetime]:
@@ -180,23 +182,14 @@ def _validity(element: Element) -> tuple[datetime, datetime]:
 
 def _time(element: Element) -> datetime:
     """Read UTCTime and GeneralizedTime in every form that both Go and BoringSSL read."""
-    pattern = {der.UTC_TIME: _UTC_TIME, der.GENERALIZED_TIME: _GENERALIZED_TIME}.get(element.tag)
+    pattern = _TIMES.get(element.tag)
     found = pattern.fullmatch(element.content) if pattern else None
     if found is None:
-        raise DERError(_UNREADABLE_TIME)
-    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+        raise DERError("has a date that not every validator reads; use UTCTime or GeneralizedTime in UTC, with seconds")
+    year, month, day, hour, minute, second = map(int, found.groups())
     if element.tag == der.UTC_TIME:
         year += 1900 if year >= 50 else 2000  # noqa: PLR2004  # RFC 5280 4.1.2.5.1
     try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC) - _offset(found)
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         raise DERError("has a date that does not exist") from None
-
-
-def _offset(found: re.Match[bytes]) -> timedelta:
-    if found.re is not _UTC_TIME or found[7] is None:
-        return timedelta()
-    hours, minutes = int(found[8]), int(found[9])
-    _must(hours <= 12 and minutes < 60 and hours + minutes > 0, _UNREADABLE_TIME)  # noqa: PLR2004
-    offset = timedelta(hours=hours, minutes=minutes)
-    return offset if found[7] == b"+" else -offset

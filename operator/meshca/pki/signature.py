@@ -22,8 +22,8 @@ def fits(octets: bytes, read: x509.Certificate, issuer: x509.Certificate) -> boo
     try:
         parts = anatomy.read(octets)
         how, digest = read.signature_algorithm_parameters, read.signature_hash_algorithm
-        if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(how, ec.ECDSA):
-            key.verify(parts.signature, parts.tbs.raw, how)
+        if isinstance(key, ec.EllipticCurvePublicKey) and digest:
+            key.verify(parts.signature, parts.tbs.raw, ec.ECDSA(digest))
         elif isinstance(key, rsa.RSAPublicKey) and isinstance(how, padding.PKCS1v15 | padding.PSS) and digest:
             key.verify(parts.signature, parts.tbs.raw, how, digest)
         else:
