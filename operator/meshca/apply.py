@@ -6,7 +6,7 @@ is written, its chain is proven against every bundle that a workload may hold.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -25,15 +25,15 @@ from meshca.core.model import (
     WriteCacerts,
     WriteConfigMap,
 )
-from meshca.core.spec import AuthoritySpec, DeletionPolicy, MeshCASpec
+from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.errors import ConflictError, StoreError
 from meshca.names import CERT_CHAIN, LABEL_STATE, Reason
 from meshca.objects import Owner
 from meshca.observe import Snapshot, with_config_map, with_root_secret, with_target_secret
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import Certificate, KeyPair, make_intermediate, make_root
-from meshca.pki.keys import Algorithm
-from meshca.pki.trust import prove
+from meshca.pki.keys import Algorithm, KeySpec
+from meshca.pki.trust import istiod_names, prove
 from meshca.store import Store
 from meshca.target_secret import Stamps
 
@@ -113,7 +113,7 @@ class Writer:
     async def _make_root(self, revision: int) -> KeyPair:
         root = self.spec.root
         return await _compute(
-            root,
+            (root.key,),
             lambda: make_root(
                 meshca=self.spec.name,
                 revision=revision,
@@ -192,7 +192,7 @@ class Writer:
         root = objects.root_pair(snapshot.roots[action.signer])
         spec = self.spec
         return await _compute(
-            spec.intermediate,
+            (spec.intermediate.key, root.certificate.key),
             lambda: make_intermediate(
                 root,
                 meshca=spec.name,
@@ -214,16 +214,19 @@ class Writer:
             signers += [before] if before.certificate != cacerts.signer.certificate else []
         for signer in signers:
             if self._is_valid(signer.certificate, bundles):
-                await self._prove_one(signer, cacerts, bundles)
+                await self._prove_one(signer, cacerts, bundles, name)
 
     def _is_valid(self, certificate: Certificate, bundles: list[tuple[Certificate, ...]]) -> bool:
         """Tell whether anything under a certificate can be valid now; the dead need no proof."""
         above = [root.not_after for root in bundles[0] if root.authority_id == certificate.issuer_id]
         return self.now <= min([certificate.not_after, *above])
 
-    async def _prove_one(self, signer: KeyPair, cacerts: Cacerts, bundles: list[tuple[Certificate, ...]]) -> None:
+    async def _prove_one(
+        self, signer: KeyPair, cacerts: Cacerts, bundles: list[tuple[Certificate, ...]], name: str
+    ) -> None:
         chain = encode(Cacerts(signer, cacerts.bundle))[CERT_CHAIN]
-        prove(signer, chain, bundles, trust_domain=self.spec.trust_domain, now=self.now)
+        names = istiod_names(next(target.namespace for target in self.spec.targets if target.name == name))
+        prove(signer, chain, bundles, trust_domain=self.spec.trust_domain, now=self.now, dns_names=names)
 
     async def _write_config_map(self, action: WriteConfigMap, snapshot: Snapshot) -> Snapshot:
         by_revision = {root.revision: root for root in snapshot.observed.roots}
@@ -249,8 +252,8 @@ def _stamps(action: WriteCacerts, snapshot: Snapshot, signer: Certificate) -> St
     )
 
 
-async def _compute(authority: AuthoritySpec, make: Callable[[], T]) -> T:
-    """Make a key and a certificate; RSA keys take up to seconds, off the event loop."""
-    if authority.key.algorithm is Algorithm.RSA:
+async def _compute(keys: Collection[KeySpec | None], make: Callable[[], T]) -> T:
+    """Make a key and a certificate with these kinds of keys; RSA takes up to seconds, off the event loop."""
+    if any(key is None or key.algorithm is Algorithm.RSA for key in keys):
         return await asyncio.to_thread(make)
     return make()

@@ -164,6 +164,7 @@ class Reason(StrEnum):
     ROOT_NOT_SELF_SIGNED = "RootNotSelfSigned"
     ROOT_PATH_TOO_SHORT = "RootPathTooShort"
     ROOT_UNFIT = "RootUnfit"
+    ROOT_NOT_FOR_ZTUNNEL = "RootNotForZtunnel"
 
 
 STEP_REASONS = tuple(Reason)[: tuple(Reason).index(Reason.METADATA_CLEANED) + 1]

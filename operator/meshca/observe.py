@@ -4,7 +4,7 @@ Reads only, live and not from a cache: what is decided on it may sign.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,11 @@ from meshca.core import istiod
 from meshca.core.model import Absent, Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import FromSecret, MeshCASpec, RootReload, TargetSpec
 from meshca.errors import PKIError, StoreError
-from meshca.names import LABEL_MESHCA, TLS_CERT, TLS_KEY, Reason
+from meshca.given import JUDGE, Mesh
+from meshca.names import LABEL_MESHCA, TLS_CERT, Reason
 from meshca.objects import Owner
 from meshca.pki.certs import KeyPair
-from meshca.pki.root import check_root
+from meshca.pki.root import not_for_ztunnel, warnings
 from meshca.running_mesh import spare_running_meshes
 from meshca.store import Store
 
@@ -80,7 +81,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     )
     secrets = dict(zip((target.name for target in spec.targets), targets, strict=True))
     held = {root.revision: (root, each) for each in roots if (root := objects.read_root(owner, each))}
-    given = _given(source, owner.namespace, spec, now, [secret for _, secret in held.values()])
+    given = await _given(source, owner.namespace, spec, now, held)
     snapshot = _assemble(owner, spec, now, held, secrets, given, config_map, exists)
     explained = _explain_absent(snapshot, spec, claimed, reported)
     return replace(explained, observed=await spare_running_meshes(store, spec, explained.observed, grant))
@@ -142,6 +143,8 @@ def _assemble(  # noqa: PLR0913, PLR0917  # one argument per kind of object that
         roots=tuple(roots),
         targets=states,
         given=given.certificate if isinstance(given, KeyPair) else given,
+        given_warnings=warnings(given.certificate, _source_name(owner, spec)) if isinstance(given, KeyPair) else (),
+        not_for_ztunnel=not_for_ztunnel(given.certificate) if isinstance(given, KeyPair) else None,
         config_map=objects.read_config_map(owner, spec.config_map or "", config_map, roots),
     )
     present = {name: None if isinstance(secret, Blocked) else secret for name, secret in target_secrets.items()}
@@ -183,8 +186,15 @@ async def _source(store: Store, namespace: str, spec: MeshCASpec) -> Json | None
     return await store.get_secret(namespace, source.name) if isinstance(source, FromSecret) else None
 
 
-def _given(secret: Json | None, namespace: str, spec: MeshCASpec, now: datetime, held: Sequence[Json]) -> Given:
-    """Check the root that was put into `spec.root.source.secret`, unless it has been imported already."""
+def _source_name(owner: Owner, spec: MeshCASpec) -> str:
+    source = spec.root.source
+    return f"Secret {owner.namespace}/{source.name if isinstance(source, FromSecret) else ''}"
+
+
+async def _given(
+    secret: Json | None, namespace: str, spec: MeshCASpec, now: datetime, held: Mapping[int, tuple[Root, Json]]
+) -> Given:
+    """Judge the root that was put into `spec.root.source.secret`, unless it has been imported already."""
     source = spec.root.source
     if not isinstance(source, FromSecret):
         return None
@@ -196,13 +206,12 @@ def _given(secret: Json | None, namespace: str, spec: MeshCASpec, now: datetime,
         )
         return PKIError(Reason.ROOT_SECRET_NOT_FOUND, message)
     data = objects.data_of(secret)
-    for pair in map(objects.root_pair, held):
-        if pair.certificate.pem == data.get(TLS_CERT):
-            return pair  # checked when it was imported; an RSA-4096 key would hold up the process for 180 ms again
-    try:
-        return check_root(data.get(TLS_CERT), data.get(TLS_KEY), now=now, where=where)
-    except PKIError as error:
-        return error
+    for root, imported in held.values():
+        if root.has_key and root.certificate.pem == data.get(TLS_CERT):
+            return objects.root_pair(imported)  # judged when it was imported
+    namespaces = tuple(dict.fromkeys(target.namespace for target in spec.targets))
+    others = tuple(held[revision][0].certificate for revision in sorted(held, reverse=True))
+    return await JUDGE.judge(data, Mesh(namespaces, spec.trust_domain, others), now, where)
 
 
 async def _config_map(store: Store, namespace: str, spec: MeshCASpec) -> Json | None:

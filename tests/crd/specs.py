@@ -162,6 +162,10 @@ REFUSED: dict[str, Refused] = {
         {"trustDomain": "spiffe://cluster.local"}, "spec.trustDomain", "without scheme and path, such as"
     ),
     "a trust domain in capitals": Refused({"trustDomain": "Cluster.Local"}, "spec.trustDomain", "lower-case letters"),
+    "a trust domain with an empty label": Refused({"trustDomain": "a..b"}, "spec.trustDomain", "single dots between"),
+    "a trust domain that begins with a dot": Refused({"trustDomain": ".a"}, "spec.trustDomain", "single dots between"),
+    "a trust domain that ends with a dot": Refused({"trustDomain": "a."}, "spec.trustDomain", "single dots between"),
+    "a trust domain of one dot": Refused({"trustDomain": "."}, "spec.trustDomain", "single dots between"),
     "an empty trust domain": Refused({"trustDomain": ""}, "spec.trustDomain", "must be a SPIFFE trust domain"),
     "a trust domain of 256 characters": Refused({"trustDomain": "d" * 256}, "spec.trustDomain", "255"),
     "a trust domain too long to be the organization": Refused(

@@ -34,7 +34,7 @@ from tests.pki.factories import p256, rsa_key
 
 VISIBLE, GENERAL = 0x1A, 0x1B
 KEY = p256()
-NOT_BEFORE, NOT_AFTER = encode(UTC_TIME, b"200101000000Z"), encode(UTC_TIME, b"300101000000Z")
+NOT_BEFORE, NOT_AFTER = encode(UTC_TIME, b"200101000000Z"), encode(UTC_TIME, b"490101000000Z")
 
 
 def oid(dotted: str) -> bytes:
@@ -224,14 +224,14 @@ NUMBERS = {
     "version 1": (root(version=b"", extensions=()), REFUSE),
 }
 TIMES = {
-    "GeneralizedTime before 2050": (dates(b"20200101000000Z", b"20300101000000Z"), ACCEPT),
+    "GeneralizedTime before 2050": (dates(b"20200101000000Z", b"20490101000000Z"), ACCEPT),
     "an end in 9999": (root(validity=NOT_BEFORE + encode(GENERALIZED_TIME, b"99991231235959Z")), ACCEPT),
-    "UTCTime without seconds": (dates(b"2001010000Z", b"3001010000Z", UTC_TIME), REFUSE),
-    "UTCTime with a zone": (dates(b"200101000000+0100", b"300101000000+0100", UTC_TIME), REFUSE),
-    "GeneralizedTime with a zone": (dates(b"20200101000000+0100", b"20300101000000+0100"), REFUSE),
-    "GeneralizedTime with a fraction": (dates(b"20200101000000.5Z", b"20300101000000.5Z"), REFUSE),
-    "a 13th month": (dates(b"20201301000000Z", b"20300101000000Z"), REFUSE),
-    "a 60th second": (dates(b"20200101000060Z", b"20300101000000Z"), REFUSE),
+    "UTCTime without seconds": (dates(b"2001010000Z", b"4901010000Z", UTC_TIME), REFUSE),
+    "UTCTime with a zone": (dates(b"200101000000+0100", b"490101000000+0100", UTC_TIME), REFUSE),
+    "GeneralizedTime with a zone": (dates(b"20200101000000+0100", b"20490101000000+0100"), REFUSE),
+    "GeneralizedTime with a fraction": (dates(b"20200101000000.5Z", b"20490101000000.5Z"), REFUSE),
+    "a 13th month": (dates(b"20201301000000Z", b"20490101000000Z"), REFUSE),
+    "a 60th second": (dates(b"20200101000060Z", b"20490101000000Z"), REFUSE),
     "a third time": (root(validity=NOT_BEFORE + NOT_AFTER + NOT_AFTER), REFUSE),
 }
 SIGNATURES = {

@@ -9,6 +9,7 @@ not begin there.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ _YOUR_WORD = (
     f"only if you have seen {_FLAG}=true in the running pods, of Istio 1.20 or newer, set rootReload: Live: if that is"
     " not so, the rotation is an outage at istiod's next restart"
 )
+_AMBIENT = "PILOT_ENABLE_AMBIENT"
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")  # Go's strconv.ParseBool, as istio pkg/env reads it
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:[.-].*)?")
 _VERSION_LABELS = ("app.kubernetes.io/version", "operator.istio.io/version")
@@ -48,9 +50,17 @@ def judge(namespace: str, deployments: Sequence[Json]) -> Reload:
         return Reload(Reason.ISTIOD_NOT_FOUND, message)
     verdicts = [_judge_one(each) for each in running]
     changed = [at for each in running if (at := _changed_at(each)) is not None]
-    return next(
+    verdict = next(
         (verdict for verdict in verdicts if verdict.reason is not None), Reload(None, "", max(changed, default=None))
     )
+    return replace(verdict, ambient=has_ambient(running))
+
+
+def has_ambient(deployments: Sequence[Json]) -> bool:
+    """Tell whether an istiod among these Deployments serves ztunnels (`PILOT_ENABLE_AMBIENT`)."""
+    containers = [container for each in deployments if (container := _container(each)) is not None]
+    entries = [entry for container in containers for entry in container.get("env") or ()]
+    return any(entry.get("name") == _AMBIENT and entry.get("value") in _TRUE for entry in entries)
 
 
 def _judge_one(deployment: Json) -> Reload:

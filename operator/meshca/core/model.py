@@ -112,6 +112,8 @@ class Reload:
     reason: Reason | None
     message: str
     since: datetime | None = None
+    ambient: bool = False
+    """True: this istiod serves ztunnels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,10 @@ class Observed:
     """By target name, in the order of the spec."""
     given: Certificate | MeshCAError | None = None
     """The root in `spec.root.source.secret`, or what is wrong with it; None when roots are generated."""
+    given_warnings: tuple[str, ...] = ()
+    """Who does not take the given root although it works, each in a sentence."""
+    not_for_ztunnel: str | None = None
+    """What makes ztunnel refuse the given root, with the root as the subject; None: nothing."""
     reloads: Mapping[str, Reload] = field(default_factory=dict)
     """By target name; asked for only while a rotation is wanted or under way."""
     config_map: tuple[int, ...] | Blocked | None = None

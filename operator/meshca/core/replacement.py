@@ -96,7 +96,20 @@ def _target_obstacles(situation: Situation, standing: Standing, why: str) -> lis
         for name, target in situation.published.items()
         if target.immutable
     ]
-    return [*blocked, *unwritable, *load_holds(situation, held, deadline)]
+    return [*blocked, *unwritable, *_ambient_holds(situation, held), *load_holds(situation, held, deadline)]
+
+
+def _ambient_holds(situation: Situation, what: str) -> list[Hold]:
+    """Name every target whose ztunnels would not take the given root."""
+    clause = situation.observed.not_for_ztunnel
+    if clause is None:
+        return []
+    message = f"the given root {clause}, and there are ambient workloads; give another root"
+    return [
+        Hold(Reason.ROOT_NOT_FOR_ZTUNNEL, f"{what}: target {name}: {message}", stalled=True)
+        for name, reload in situation.observed.reloads.items()
+        if reload.ambient
+    ]
 
 
 def load_holds(situation: Situation, what: str, remark: str) -> list[Hold]:

@@ -29,7 +29,7 @@ MOST_TARGETS = 32
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+")
+_TRUST_DOMAIN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 _DEFAULT_SIZE = {Algorithm.ECDSA: 256, Algorithm.RSA: 3072}
 _SOURCES = ("generated", "secret", "parent", "external", "vault", "pkcs11")

@@ -64,7 +64,7 @@ def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
         "intermediateNotAfter": _when(
             min((each.intermediate.not_after for each in published.values() if each.intermediate), default=None)
         ),
-        "warnings": warnings(situation.spec) or None,
+        "warnings": [*warnings(situation.spec), *situation.observed.given_warnings] or None,
         "history": _history(before, done, situation.now) or None,
     }
     failed = trouble.reason if trouble else None

