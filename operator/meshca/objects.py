@@ -36,6 +36,9 @@ from meshca.pki.certs import KeyPair
 
 Json = dict[str, Any]
 
+MOST_DIGITS = 10
+"""No revision is as long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -129,13 +132,9 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
     """Read a root back from its Secret; None when it is none."""
     metadata = secret["metadata"]
     labels = metadata.get("labels") or {}
-    revision = labels.get(LABEL_REVISION, "")
     data = data_of(secret)
-    if (
-        not revision.isascii()
-        or not revision.isdigit()
-        or metadata["name"] != root_secret_name(owner.name, int(revision))
-    ):
+    revision = read_revision(labels.get(LABEL_REVISION, ""))
+    if revision is None or metadata["name"] != root_secret_name(owner.name, revision):
         return None
     try:
         certificate = certs.parse(data.get(TLS_CERT, b""))
@@ -143,7 +142,7 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
         return None
     state = labels.get(LABEL_STATE)
     return Root(
-        revision=int(revision),
+        revision=revision,
         certificate=certificate,
         state=RootState(state) if state in set(RootState) else None,
         has_key=bool(data.get(TLS_KEY)) and not metadata.get("deletionTimestamp"),
@@ -153,6 +152,12 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
         finalizers=tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
         strays=strays(owner.uid, secret),
     )
+
+
+def read_revision(text: object) -> int | None:
+    """Read a revision from a label or an annotation; None when it is none."""
+    text = str(text)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < MOST_DIGITS else None
 
 
 def root_pair(secret: Json) -> KeyPair:

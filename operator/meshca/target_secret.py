@@ -29,7 +29,7 @@ from meshca.names import (
     TLS_SECRET_TYPE,
     Reason,
 )
-from meshca.objects import Owner, data_of, encode_data, is_of, join_revisions
+from meshca.objects import Owner, data_of, encode_data, is_of, join_revisions, read_revision
 from meshca.pki import certs, holder
 from meshca.pki.cacerts import Cacerts, Content, decode, encode
 from meshca.pki.certs import Certificate, KeyPair
@@ -37,8 +37,6 @@ from meshca.pki.certs import Certificate, KeyPair
 Json = dict[str, Any]
 
 OPAQUE = "Opaque"
-MOST_DIGITS = 10
-"""No revision is as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +304,5 @@ def _is_in_use(secret: Json, root: Certificate) -> bool:
 
 def _noted_revisions(secret: Json, count: int) -> list[int | None]:
     noted = str((secret["metadata"].get("annotations") or {}).get(ANNOTATION_REVISIONS, "")).split(",")
-    if len(noted) != count or not all(each.isascii() and each.isdigit() and len(each) < MOST_DIGITS for each in noted):
-        return [None] * count
-    return [int(each) for each in noted]
+    revisions = [read_revision(each) for each in noted]
+    return revisions if len(revisions) == count and None not in revisions else [None] * count
