@@ -21,7 +21,7 @@ from meshca.core.model import (
 )
 from meshca.core.simulation import forecast
 from meshca.core.spec import FromSecret, MeshCASpec, parse_spec
-from meshca.core.status import warnings
+from meshca.core.warnings import warnings
 from meshca.core.words import when
 from meshca.errors import SpecError
 from meshca.names import API_VERSION, KIND, root_secret_name

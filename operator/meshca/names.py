@@ -28,6 +28,8 @@ LABEL_STATE = f"{GROUP}/state"
 """On a root's Secret: its RootState, the persisted progress of a rotation."""
 LABEL_SOURCE = f"{GROUP}/source"
 """On a root's Secret: `generated` by the operator or given in a `secret`."""
+ANNOTATION_MADE_FOR = f"{GROUP}/made-for"
+"""On a root's Secret: the uid of the MeshCA that it was made for; another one's means that it was copied."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 ANNOTATION_INTERMEDIATE = f"{GROUP}/intermediate-sha256"

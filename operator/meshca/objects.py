@@ -14,6 +14,7 @@ from meshca.core.words import moment
 from meshca.errors import PKIError
 from meshca.metadata import differences, our_apply, strays, writer_of
 from meshca.names import (
+    ANNOTATION_MADE_FOR,
     ANNOTATION_REVISIONS,
     API_VERSION,
     FIELD_MANAGER,
@@ -120,6 +121,7 @@ def root_secret(  # noqa: PLR0913  # the parts of the object
             "name": root_secret_name(owner.name, revision),
             "namespace": owner.namespace,
             "labels": owner.labels() | labels,
+            "annotations": {ANNOTATION_MADE_FOR: owner.uid},
             "ownerReferences": owner.references(owned=owned),
         },
         "type": TLS_SECRET_TYPE,
@@ -149,6 +151,7 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
         given=labels.get(LABEL_SOURCE) == "secret",
         owned=owner.owns(metadata),
         created=moment(metadata.get("creationTimestamp"), None),
+        is_copy=(metadata.get("annotations") or {}).get(ANNOTATION_MADE_FOR, owner.uid) != owner.uid,
         finalizers=tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
         strays=strays(owner.uid, secret),
     )

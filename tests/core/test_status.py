@@ -18,8 +18,8 @@ from meshca.core.status import (
     next_wake,
     reported_targets,
     troubled_status,
-    warnings,
 )
+from meshca.core.warnings import warnings
 from meshca.names import Reason
 from tests.core.situations import (
     ACTIVE,
@@ -351,3 +351,10 @@ def test_a_suspended_meshca_promises_no_date() -> None:
     assert "nextActionTime" not in status
     assert "nothing is renewed, repaired or rotated" in status["nextAction"]
     assert report(observed([A], DUE), spec(suspend=True), status, now=NOW + timedelta(hours=1)) == status
+
+
+def test_a_root_that_was_copied_is_told_of_with_the_way_to_say_that_it_is_the_only_one() -> None:
+    copied = root(1, SOLE, is_copy=True)
+    (warning,) = report(observed([copied], published(copied, 1)))["warnings"]
+    assert "Secret mesh-root-1 was made for another MeshCA object" in warning
+    assert "annotate secret mesh-root-1 meshca.io/made-for-" in warning

@@ -323,6 +323,14 @@ def test_no_root(change: Callable[[Secret], Secret]) -> None:
     assert objects.read_root(OWNER, change(secret)) is None
 
 
+def test_a_root_that_was_made_for_another_mesh_ca_is_a_copy() -> None:
+    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
+    mine, theirs = objects.read_root(OWNER, secret), objects.read_root(Owner("mesh", "uid-2", "meshca-system"), secret)
+    assert mine is not None
+    assert theirs is not None
+    assert (mine.is_copy, theirs.is_copy) == (False, True)
+
+
 def test_a_state_that_nobody_knows_is_none() -> None:
     secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
     secret["metadata"]["labels"][LABEL_STATE] = "tired"

@@ -29,6 +29,8 @@ class Root:
     """True: the Secret is deleted with the MeshCA (an owner reference)."""
     created: datetime | None = None
     """When its Secret was; None without one."""
+    is_copy: bool = False
+    """True: its Secret was made for another MeshCA object, here before a restore or in another cluster."""
     finalizers: tuple[str, ...] = ()
     """What keeps its Secret, which somebody deleted: gone for trust, though its key is still there."""
     strays: tuple[str, ...] = ()

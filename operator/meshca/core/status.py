@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from meshca.core import schedule
 from meshca.core.activity import activity, kept, retrying
 from meshca.core.model import Blocked, Hold, Observed, Plan, Published, Root, Step
 from meshca.core.remembered import remembered
 from meshca.core.situation import Situation, phase
-from meshca.core.spec import MeshCASpec, TargetSpec, rotation_time
+from meshca.core.spec import TargetSpec
+from meshca.core.warnings import of_roots, warnings
 from meshca.core.words import roots, when
 from meshca.names import Condition, Phase, Reason, root_secret_name
 
@@ -64,7 +64,7 @@ def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
         "intermediateNotAfter": _when(
             min((each.intermediate.not_after for each in published.values() if each.intermediate), default=None)
         ),
-        "warnings": [*warnings(situation.spec), *situation.observed.given_warnings] or None,
+        "warnings": [*warnings(situation.spec), *of_roots(situation)] or None,
         "history": _history(before, done, situation.now) or None,
     }
     failed = trouble.reason if trouble else None
@@ -128,27 +128,6 @@ def has_copies(observed: Observed) -> bool:
 def next_wake(plan: Plan, now: datetime) -> datetime | None:
     """Return when the next thing happens by itself."""
     return min((hold.until for hold in plan.holds if hold.until is not None and hold.until > now), default=None)
-
-
-def warnings(spec: MeshCASpec) -> list[str]:
-    """Name what is legal but unwise in a spec, and what is made of it."""
-    found = [
-        f"{field} is unknown to this version of the operator, which does without it: the CRD is newer; upgrade the"
-        " operator"
-        for field in spec.unknown
-    ]
-    overlap = schedule.overlap(spec)
-    if spec.intermediate.renew_before <= overlap:
-        found.append(
-            "spec.intermediate.renewBefore is shorter than workload.maxCertificateDuration + rotation.propagationDelay:"
-            " intermediates are renewed that much earlier, so that no workload certificate outlives its issuer"
-        )
-    if spec.root.renew_before < rotation_time(spec.leaf_duration, spec.propagation_delay):
-        found.append(
-            "spec.root.renewBefore is shorter than a whole rotation (2 x workload.maxCertificateDuration"
-            " + 4 x rotation.propagationDelay): rotations begin that much earlier"
-        )
-    return found
 
 
 # --- Parts --------------------------------------------------------------------
