@@ -91,3 +91,18 @@ def test_the_message_says_what_to_set_and_where() -> None:
         "istiod would ignore the new root: set ISTIO_MULTIROOT_MESH=true on Deployment istio-system/istiod"
         " (Helm: pilot.env.ISTIO_MULTIROOT_MESH=true)"
     )
+
+
+AMBIENT = {"name": "PILOT_ENABLE_AMBIENT", "value": "true"}
+AMBIENT_TABLE = {
+    "stock Istio": ([deployment()], False),
+    "an istiod for ztunnels": ([deployment(env=[*ON, AMBIENT])], True),
+    "said to be off": ([deployment(env=[*ON, {**AMBIENT, "value": "false"}])], False),
+    "one revision of two": ([deployment(), deployment(env=[AMBIENT])], True),
+    "scaled to nothing": ([deployment(), deployment(env=[AMBIENT], replicas=0)], False),
+}
+
+
+@pytest.mark.parametrize(("deployments", "ambient"), AMBIENT_TABLE.values(), ids=AMBIENT_TABLE.keys())
+def test_whether_there_are_ztunnels_is_read_from_istiod(deployments: list[dict[str, Any]], ambient: bool) -> None:
+    assert judge("istio-system", deployments).ambient is ambient

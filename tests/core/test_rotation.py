@@ -27,6 +27,7 @@ from meshca.pki.keys import Algorithm, KeySpec
 from tests.core.situations import (
     ACTIVE,
     IGNORES,
+    LOADS,
     LONG_AGO,
     NOW,
     PREPARED,
@@ -561,3 +562,26 @@ def test_unknown_evidence_holds_a_rotation() -> None:
     decided = plan(spec(), unknown, NOW)
     assert decided.step is None
     assert Reason.ISTIOD_UNKNOWN in {hold.reason for hold in decided.holds}
+
+
+UNLOVED = {
+    "given_warnings": ("the root is odd",),
+    "not_for_ztunnel": "has a unique identifier: ztunnel drops such a root",
+}
+
+
+def test_a_root_that_ztunnel_refuses_holds_a_rotation_where_there_are_ztunnels() -> None:
+    wanted = spec(root={"source": {"secret": {"name": "mine"}}})
+    old, new = root(1, SOLE, given=True), root(2).certificate
+    ambient, plain = replace(LOADS, ambient=True), LOADS
+    held = plan(wanted, observed([old], published(old, 1), reload=ambient, given=new, **UNLOVED), NOW)
+    free = plan(wanted, observed([old], published(old, 1), reload=plain, given=new, **UNLOVED), NOW)
+    assert held.step is None
+    (hold,) = [each for each in held.holds if each.stalled]
+    assert hold.reason is Reason.ROOT_NOT_FOR_ZTUNNEL
+    assert (
+        "has a unique identifier: ztunnel drops such a root, and there are ambient workloads; give another"
+        in hold.message
+    )
+    assert free.step is not None
+    assert free.step.reason is Reason.ROTATION_STARTED

@@ -1,7 +1,7 @@
 """The report: what people read, and that it changes only when something did."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -358,3 +358,15 @@ def test_a_root_that_was_copied_is_told_of_with_the_way_to_say_that_it_is_the_on
     (warning,) = report(observed([copied], published(copied, 1)))["warnings"]
     assert "Secret mesh-root-1 was made for another MeshCA object" in warning
     assert "annotate secret mesh-root-1 meshca.io/made-for-" in warning
+
+
+def test_who_does_not_take_a_given_root_is_told() -> None:
+    told = report(observed([A], published(A, 1), given_warnings=("the root is odd",)))
+    assert told["warnings"] == ["the root is odd"]
+
+
+def test_a_root_without_an_end_is_reported_like_any_other() -> None:
+    endless = root(1, SOLE, ends=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    told = report(observed([endless], published(endless, 1)))
+    assert told["rootNotAfter"] == "9999-12-31T23:59:59Z"
+    assert conditions(told)["Ready"][0] == "True"

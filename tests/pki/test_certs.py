@@ -78,6 +78,8 @@ BUNDLES = {
     "the same twice": (ONE.pem + ONE.pem, [ONE.pem, ONE.pem]),
     "blank and comment lines between": (ONE.pem + b"\n# partner, until 2026\n\n" + TWO.pem, [ONE.pem, TWO.pem]),
     "Windows line ends and a byte order mark": (b"\xef\xbb\xbf" + ONE.pem.replace(b"\n", b"\r\n"), [ONE.pem]),
+    "lines of dashes around": (b"-----\n" + ONE.pem + b"-- two --\n----------\n" + TWO.pem, [ONE.pem, TWO.pem]),
+    "headings between dashes": (b"----- ROOT CERTIFICATE -----\n" + ONE.pem + b"-----------\n", [ONE.pem]),
     "explanatory text, as `openssl x509 -text` writes": (openssl.run("x509", "-text", stdin=ONE.pem), [ONE.pem]),
 }
 

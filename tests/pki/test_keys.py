@@ -1,15 +1,18 @@
+import base64
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca.errors import PKIError
 from meshca.names import Reason
-from meshca.pki import keys
+from meshca.pki import der, keys
 from meshca.pki.keys import Algorithm, KeySpec
 from tests.pki import openssl
-from tests.pki.factories import pkcs8, root, rsa_key
+from tests.pki.factories import armored, pkcs8, root, rsa_key
 
 P256 = KeySpec(Algorithm.ECDSA, 256)
 P384 = KeySpec(Algorithm.ECDSA, 384)
@@ -62,6 +65,25 @@ ACCEPTED = {
         EC_KEY,
         b"Bag Attributes\n  friendlyName: x\n" + pkcs8(EC_KEY),
     ),
+}
+
+
+def with_more(key, *more: bytes, version: bytes = b"\0") -> bytes:
+    """PKCS#8 with more in it than the key: RFC 5958 lets attributes and, as version 2, the public key follow."""
+    block = base64.b64decode(b"".join(pkcs8(key).splitlines()[1:-1]))
+    parts = der.only(block, der.SEQUENCE).children()
+    return armored("PRIVATE KEY", der.sequence(der.encode(der.INTEGER, version), parts[1].raw, parts[2].raw, *more))
+
+
+ATTRIBUTES = der.encode(0xA0, der.sequence(bytes.fromhex("0603551d0f"), der.encode(der.SET, bytes.fromhex("03020106"))))
+PUBLIC_KEY = der.encode(0x81, b"\0" + EC_KEY.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+ACCEPTED |= {
+    "PKCS#8 with attributes": (EC_KEY, with_more(EC_KEY, ATTRIBUTES)),
+    "PKCS#8 of an RSA key with attributes": (rsa_key(2048), with_more(rsa_key(2048), ATTRIBUTES)),
+    "PKCS#8 version 2 with the public key": (EC_KEY, with_more(EC_KEY, PUBLIC_KEY, version=b"\1")),
+    "PKCS#8 version 2 with both": (EC_KEY, with_more(EC_KEY, ATTRIBUTES, PUBLIC_KEY, version=b"\1")),
+    "lines of dashes around it": (EC_KEY, b"----------\n" + pkcs8(EC_KEY) + b"-----------------\n"),
+    "a heading between dashes": (EC_KEY, b"----- key of the root CA, 2024 -----\n" + pkcs8(EC_KEY)),
 }
 
 

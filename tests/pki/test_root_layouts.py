@@ -22,7 +22,7 @@ from tests.pki.root_layouts import KEY, P384_KEY, REFUSE, ROOTS, RSA, WARN
 from tests.support.programs import required
 
 WHERE = "Secret meshca-system/my-root"
-NOW = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251  # Envoy has no other clock
+NOW = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251  # Envoy knows no other time
 P256 = KeySpec(Algorithm.ECDSA, 256)
 KEYS = {key.public_key().public_numbers(): pkcs8(key) for key in (KEY, RSA, P384_KEY)}
 

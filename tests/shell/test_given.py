@@ -1,0 +1,93 @@
+"""A given root is judged once for each content; only its dates are looked at on every pass."""
+
+from datetime import timedelta
+
+import pytest
+
+from meshca import given
+from meshca.errors import PKIError
+from meshca.given import Judge, Mesh
+from meshca.names import Reason
+from meshca.pki.certs import KeyPair
+from tests.pki import factories
+from tests.pki.factories import NOW, Made
+
+WHERE = "Secret meshca-system/my-root"
+MESH = Mesh(("istio-system",), "cluster.local", ())
+ROOT = factories.root()
+
+
+def data(made: Made) -> dict[str, bytes]:
+    return {"tls.crt": made.pem, "tls.key": made.key_pem}
+
+
+@pytest.fixture
+def judged(monkeypatch) -> list[str]:
+    """Count the judgements that were really made."""
+    made: list[str] = []
+    really = given.root.check_root
+
+    def counted(*arguments: object, **named: object) -> KeyPair:
+        made.append(str(named["where"]))
+        return really(*arguments, **named)
+
+    monkeypatch.setattr(given.root, "check_root", counted)
+    return made
+
+
+async def test_the_same_content_is_judged_once(judged):
+    judge = Judge()
+
+    first = await judge.judge(data(ROOT), MESH, NOW, WHERE)
+    second = await judge.judge(data(ROOT), MESH, NOW + timedelta(days=1), WHERE)
+
+    assert isinstance(first, KeyPair)
+    assert second is first
+    assert len(judged) == 1
+
+
+async def test_a_refusal_is_remembered_too(judged):
+    judge, broken = Judge(), data(ROOT) | {"tls.key": b"junk"}
+
+    for _ in range(3):
+        verdict = await judge.judge(broken, MESH, NOW, WHERE)
+        assert isinstance(verdict, PKIError)
+        assert verdict.reason is Reason.ROOT_UNREADABLE
+    assert len(judged) == 1
+
+
+CHANGES = {
+    "another key": (data(ROOT) | {"tls.key": factories.root().key_pem}, MESH, WHERE),
+    "another certificate": (data(factories.root(key=ROOT.key)), MESH, WHERE),
+    "another trust domain": (data(ROOT), Mesh(("istio-system",), "other.example", ()), WHERE),
+    "another namespace": (data(ROOT), Mesh(("elsewhere",), "cluster.local", ()), WHERE),
+    "another place": (data(ROOT), MESH, "Secret meshca-system/other"),
+}
+
+
+@pytest.mark.parametrize(("content", "mesh", "where"), CHANGES.values(), ids=CHANGES.keys())
+async def test_it_is_judged_again_with(content, mesh, where, judged):
+    judge = Judge()
+    await judge.judge(data(ROOT), MESH, NOW, WHERE)
+
+    await judge.judge(content, mesh, NOW, where)
+
+    assert len(judged) == 2
+
+
+async def test_dates_are_looked_at_on_every_pass():
+    judge, late = Judge(), data(factories.root(not_before=NOW + timedelta(hours=1)))
+    verdicts = [await judge.judge(late, MESH, NOW + timedelta(hours=hours), WHERE) for hours in (0, 2, 24 * 366, 2)]
+
+    reasons = [verdict.reason if isinstance(verdict, PKIError) else None for verdict in verdicts]
+    assert reasons == [Reason.ROOT_NOT_YET_VALID, None, Reason.ROOT_EXPIRED, None]
+
+
+async def test_only_the_last_few_verdicts_are_kept():
+    judge = Judge()
+
+    for at in range(given.MOST_REMEMBERED + 3):
+        await judge.judge({"tls.crt": b"%d" % at, "tls.key": b"x"}, MESH, NOW, WHERE)
+
+    assert len(judge._verdicts) == given.MOST_REMEMBERED
+    assert ROOT.key_pem.decode() not in repr(judge)
