@@ -27,7 +27,7 @@ from meshca.core.model import (
 )
 from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.errors import ConflictError, StoreError
-from meshca.names import CERT_CHAIN, LABEL_STATE, Reason
+from meshca.names import CERT_CHAIN, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, Reason
 from meshca.objects import Owner
 from meshca.observe import Snapshot, with_config_map, with_root_secret, with_target_secret
 from meshca.pki.cacerts import Cacerts, encode
@@ -107,7 +107,12 @@ class Writer:
             found = await self.store.get_secret(self.owner.namespace, name)
             if found is None or objects.is_of(self.owner, found):
                 raise
-            message = f"Secret {self.owner.namespace}/{name} is not a root of this MeshCA; move it away"
+            message = (
+                f"Secret {self.owner.namespace}/{name} bears no label of this MeshCA. If its certificate is one of its"
+                f" roots, give it back its labels: kubectl -n {self.owner.namespace} label secret {name}"
+                f" {LABEL_MESHCA}={self.owner.name} {LABEL_REVISION}={secret['metadata']['labels'][LABEL_REVISION]};"
+                " if it is somebody else's, let them give it another name"
+            )
             raise StoreError(Reason.FOREIGN_SECRET, message) from conflict
 
     async def _make_root(self, revision: int) -> KeyPair:
