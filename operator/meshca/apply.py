@@ -164,7 +164,7 @@ class Writer:
         bundle = tuple(by_revision[revision] for revision in action.bundle)
         signer = await self._signer(action, snapshot)
         cacerts = Cacerts(signer, bundle)
-        await self._prove(cacerts, snapshot, action.target)
+        await self._prove(cacerts, snapshot, action.target, issue=action.issue)
         stamps = _stamps(action, snapshot, by_revision[action.signer])
         secret = target_secret.cacerts_secret(
             self.owner,
@@ -209,7 +209,7 @@ class Writer:
             ),
         )
 
-    async def _prove(self, cacerts: Cacerts, snapshot: Snapshot, name: str) -> None:
+    async def _prove(self, cacerts: Cacerts, snapshot: Snapshot, name: str, *, issue: bool) -> None:
         """Prove {signer before, signer after} x {bundle before, bundle after}: all that peers may hold."""
         signers, bundles = [cacerts.signer], [cacerts.bundle]
         state, current = snapshot.observed.targets[name], snapshot.targets[name]
@@ -218,13 +218,14 @@ class Writer:
             bundles += [target_secret.bundle_of(current)] if state.bundle else []
             signers += [before] if before.certificate != cacerts.signer.certificate else []
         for signer in signers:
-            if self._is_valid(signer.certificate, bundles):
+            is_new = issue and signer is cacerts.signer
+            if is_new or self._is_valid(signer.certificate, bundles):
                 await self._prove_one(signer, cacerts, bundles, name)
 
     def _is_valid(self, certificate: Certificate, bundles: list[tuple[Certificate, ...]]) -> bool:
-        """Tell whether anything under a certificate can be valid now; the dead need no proof."""
-        above = [root.not_after for root in bundles[0] if root.authority_id == certificate.issuer_id]
-        return self.now <= min([certificate.not_after, *above])
+        """Tell whether anything under a certificate is valid now: what is dead, or not yet alive, needs no proof."""
+        chain = [certificate, *(root for root in bundles[0] if root.authority_id == certificate.issuer_id)]
+        return max(each.not_before for each in chain) <= self.now <= min(each.not_after for each in chain)
 
     async def _prove_one(
         self, signer: KeyPair, cacerts: Cacerts, bundles: list[tuple[Certificate, ...]], name: str

@@ -24,6 +24,7 @@ from meshca.handlers import make_registry
 from meshca.kopf_settings import kopf_session, kopf_settings
 from meshca.metrics import Metrics, Process
 from meshca.names import GROUP, LEASE_NAME, PLURAL, VERSION
+from meshca.pki.certs import BACKDATE
 from meshca.reconcile import Reconciler
 from meshca.registry import Registry, Resource, read_resource
 from meshca.report import Reporter
@@ -239,6 +240,9 @@ class Operator:
     def _on_clock_moved(self, seconds: float) -> None:
         logger.warning("the API server's clock moved by %+.0f s against this machine's; every timer follows", seconds)
         self._queue.clock_moved(seconds)
+        if abs(seconds) > BACKDATE.total_seconds():
+            for name in self._registry:  # what was made meanwhile may not be valid yet
+                self._queue.add(name)
 
     def _on_findings(self, resource: Resource, situation: Situation, plan: Plan) -> None:
         if self._is_known(resource):

@@ -61,3 +61,19 @@ async def test_a_renewal_follows_within_seconds_of_the_next_answers_when_the_mac
     set_clock(world, timedelta(days=days))
     await mesh.until(lambda: ends(mesh) > first, "it is renewed", within=BELIEVED_SECONDS)
     world.meshes.clear()  # its history would be judged by this machine's clock
+
+
+@concurrently
+async def test_a_ca_that_was_made_by_a_clock_that_was_ahead_is_replaced_once_that_is_right(world: World) -> None:
+    set_clock(world, timedelta(hours=3))
+    await world.started()
+    mesh = await world.mesh()
+    mesh.most_roots = None
+    await mesh.apply(LONG)
+    await mesh.until(lambda: mesh.revisions == [1] and mesh.secret(), "a CA that begins in three hours")
+    set_clock(world, timedelta(0))
+    await mesh.until(lambda: mesh.status.get("phase") == "Drain", "the next root signs without any wait")
+    assert mesh.condition("Ready") == ("True", "Issued")
+    begins = mesh.cacerts().signer.not_valid_before_utc
+    assert begins < datetime.now(UTC)  # noqa: TID251  # the API server's own
+    mesh.world.meshes.remove(mesh)  # the invariants of its history are about clocks that go forward
