@@ -132,8 +132,8 @@ METADATA = {
 }
 
 CLOCKS = {
-    "root and intermediate are not valid yet: the root is replaced": Row(
-        observed([EARLY], published(EARLY, 1, made=NOW + DAY)), CreateRoot(2, PREPARED)
+    "root and intermediate are not valid yet, nor is the stamp of the write: the root is replaced at once": Row(
+        observed([EARLY], published(EARLY, 1, made=NOW + DAY, since=NOW + DAY)), CreateRoot(2, PREPARED)
     ),
     "and since nothing valid hangs on it, the new one signs at once": Row(
         observed([EARLY, root(2, PREPARED, made=NOW)], published(EARLY, 2, 1, made=NOW + DAY, since=NOW)),

@@ -388,6 +388,8 @@ def _all_loaded(situation: Situation) -> datetime | None:
             return None
         if set(state.bundle) != set(standing.bundle) and situation.can_sign(standing.newest):
             return None  # (under a newest root that can sign no more, nobody can get there)
+        if (signer := situation.signer_of(state)) is not None and situation.is_early(signer.certificate):
+            continue  # nobody shakes hands under it; and its stamps are of the clock that was ahead
         dates.append(schedule.loaded_at(state, situation.spec))
         dates.append(situation.able_since(name) + situation.spec.propagation_delay + schedule.TICK)
     return max(dates, default=situation.now)
