@@ -9,11 +9,11 @@ import ssl
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tests.support.process import free_port
 from tests.support.programs import Unavailable, go, kept
 
 Json = dict[str, Any]
@@ -76,7 +76,7 @@ def envoy_verdicts(folders: Sequence[Path]) -> list[str]:
 
     TLS 1.2, where a refusal is part of the handshake.
     """
-    ports = _free_ports(len(folders))
+    ports = [free_port() for _ in folders]
     config = folders[0].parent / "envoy.json"
     listeners = [_listener(folder, port) for folder, port in zip(folders, ports, strict=True)]
     config.write_text(json.dumps({"static_resources": {"listeners": listeners}}))
@@ -87,14 +87,6 @@ def envoy_verdicts(folders: Sequence[Path]) -> list[str]:
             return [_shake(folder, port) for folder, port in zip(folders, ports, strict=True)]
         finally:
             process.terminate()
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:  # all at once: one that is free again could be given out twice
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -1,11 +1,13 @@
 """Programs started by tests: each ends with us, however we end."""
 
+import itertools
 import os
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -48,9 +50,14 @@ def launched(command: Sequence[str], log: Path, **environment: str) -> Iterator[
         process.wait()
 
 
+_PORTS = itertools.cycle(random.sample(range(10_000, 32_768), 22_768))
+"""Below what Linux gives to outgoing connections (ip_local_port_range): a busy test run makes thousands of them."""
+
+
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port of 127.0.0.1 that nobody listens on, and that is not soon returned again."""
+    for port in _PORTS:
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a cycle has no end")
