@@ -146,7 +146,7 @@ class Writer:
         return with_root_secret(snapshot, self.owner, secret)
 
     async def _clean_target(self, name: str, snapshot: Snapshot) -> Snapshot:
-        target = next(each for each in self.spec.targets if each.name == name)
+        target = self.spec.target(name)
         current = snapshot.targets[name]
         assert current is not None, "only what is there can be cleaned"
         secret = await self._patch_metadata(current, metadata.cleaned(self.owner.uid, current))
@@ -158,7 +158,7 @@ class Writer:
         return await self.store.patch_secret(meta["namespace"], meta["name"], patch)
 
     async def _write_cacerts(self, action: WriteCacerts, snapshot: Snapshot) -> Snapshot:
-        target = next(each for each in self.spec.targets if each.name == action.target)
+        target = self.spec.target(action.target)
         current = snapshot.targets[action.target]
         by_revision = {root.revision: root.certificate for root in snapshot.observed.roots}
         bundle = tuple(by_revision[revision] for revision in action.bundle)
@@ -231,7 +231,7 @@ class Writer:
         self, signer: KeyPair, cacerts: Cacerts, bundles: list[tuple[Certificate, ...]], name: str
     ) -> None:
         chain = encode(Cacerts(signer, cacerts.bundle))[CERT_CHAIN]
-        names = istiod_names(next(target.namespace for target in self.spec.targets if target.name == name))
+        names = istiod_names(self.spec.target(name).namespace)
         prove(signer, chain, bundles, trust_domain=self.spec.trust_domain, now=self.now, dns_names=names)
 
     async def _write_config_map(self, action: WriteConfigMap, snapshot: Snapshot) -> Snapshot:

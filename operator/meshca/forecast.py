@@ -96,7 +96,7 @@ def _writes(spec: MeshCASpec, step: Step) -> str:
         case DestroyRoot(revision):
             what = f"Secret {root_secret_name(spec.name, revision)}, deleted"
         case WriteCacerts(target) | CleanTarget(target):
-            place = next(each for each in spec.targets if each.name == target)
+            place = spec.target(target)
             what = f"Secret {place.namespace}/{place.secret_name}"
         case WriteConfigMap(name):
             what = f"ConfigMap {name}"

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from meshca.core import schedule
-from meshca.core.model import Plan
+from meshca.core.model import Plan, Published
 from meshca.core.moves import renews_at
 from meshca.core.situation import Situation
 from meshca.core.spec import MeshCASpec, parse_spec
@@ -61,9 +61,14 @@ class _Known(NamedTuple):
     not_after: datetime
 
 
+def _published(report: Report) -> dict[str, Published]:
+    """Return the targets whose Secret was found and is ours, by name."""
+    return report.findings.situation.published if report.findings else {}
+
+
 def _unseen_targets(report: Report) -> Iterator[Json]:
     """Yield what was said of the targets of which nothing newer was found."""
-    seen = report.findings.situation.published if report.findings else {}
+    seen = _published(report)
     for each in report.status.get("targets") or []:
         if each["name"] not in seen or seen[each["name"]].intermediate is None:
             yield each
@@ -120,7 +125,7 @@ def authority_renewal(report: Report) -> Samples:
 
 def intermediate_not_after(report: Report) -> Samples:
     """When the intermediate of each target ends."""
-    for name, target in report.findings.situation.published.items() if report.findings else ():
+    for name, target in _published(report).items():
         if target.intermediate is not None:
             yield (name,), target.intermediate.not_after.timestamp()
     for each in _unseen_targets(report):
@@ -130,12 +135,8 @@ def intermediate_not_after(report: Report) -> Samples:
 
 def intermediate_renewal(report: Report) -> Samples:
     """When the intermediate of each target is to be renewed, if it does not end with its root."""
-    situation = report.findings.situation if report.findings else None
-    for name, target in situation.published.items() if situation else ():
-        signer = situation.signer_of(target) if situation else None
-        at = renews_at(situation, target, signer) if situation and signer is not None else None
-        if at is not None:
-            yield (name,), at.timestamp()
+    if report.findings is not None:
+        yield from _renewals(report.findings.situation)
     ends = {revision: end for revision, _, end, _ in _root_ends(report)}
     for each in _unseen_targets(report):
         until = _end(each.get("intermediate"))
@@ -144,15 +145,20 @@ def intermediate_renewal(report: Report) -> Samples:
             yield (each["name"],), schedule.renew_intermediate_at(_Known(until), report.wanted).timestamp()
 
 
+def _renewals(situation: Situation) -> Samples:
+    for name, target in situation.published.items():
+        signer = situation.signer_of(target)
+        at = renews_at(situation, target, signer) if signer is not None else None
+        if at is not None:
+            yield (name,), at.timestamp()
+
+
 def bundle_not_after(report: Report) -> Samples:
     """When each root ends that a target trusts."""
-    for name, target in report.findings.situation.published.items() if report.findings else ():
+    seen, ends = _published(report), {revision: end for revision, _, end, _ in _root_ends(report)}
+    for name, target in seen.items():
         for revision in target.bundle:
-            end = report.findings.situation.root(revision).certificate.not_after if report.findings else None
-            if end is not None:
-                yield (name, str(revision)), end.timestamp()
-    seen = report.findings.situation.published if report.findings else {}
-    ends = {revision: end for revision, _, end, _ in _root_ends(report)}
+            yield (name, str(revision)), ends[revision].timestamp()
     for each in _unseen_targets(report):
         for revision in each.get("trustedRevisions") or () if each["name"] not in seen else ():
             if revision in ends:

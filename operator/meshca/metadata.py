@@ -122,8 +122,8 @@ def exposes(secret: Json, key: str) -> bool:
     value = (secret.get("data") or {}).get(key)
     if not isinstance(value, str) or not value:
         return False
-    texts = (_unpacked(text) for text in (secret["metadata"].get("annotations") or {}).values())
-    return any(value in text or _body(value) in text for text in texts)
+    body = _body(value)
+    return any(value in text or body in text for text in _texts(secret["metadata"]).values())
 
 
 def _body(value: str) -> str:
@@ -136,8 +136,12 @@ def _body(value: str) -> str:
 
 
 def _key_annotations(metadata: Json) -> list[str]:
-    annotations = metadata.get("annotations") or {}
-    return [key for key, text in annotations.items() if any(mark in _unpacked(text) for mark in _KEY_MARKS)]
+    return [key for key, text in _texts(metadata).items() if any(mark in text for mark in _KEY_MARKS)]
+
+
+def _texts(metadata: Json) -> dict[str, str]:
+    """Return the annotations, unpacked."""
+    return {key: _unpacked(text) for key, text in (metadata.get("annotations") or {}).items()}
 
 
 def _unpacked(text: object) -> str:

@@ -91,7 +91,7 @@ class Metrics(Collector):
         self._requests, self._steps, self._passes = (self._counter(family) for family in (REQUESTS, STEPS, PASSES))
         for reason in STEP_REASONS:
             self._steps.labels(reason.value)  # increase() sees a first one only if there was a zero before it
-        for result in ("ok", "InternalError"):
+        for result in ("ok", Reason.INTERNAL_ERROR.value):
             self._passes.labels(result)
         ProcessCollector(registry=self.registry)
         self.registry.register(self)

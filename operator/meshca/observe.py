@@ -20,12 +20,11 @@ from meshca.objects import Owner
 from meshca.pki.certs import KeyPair
 from meshca.pki.root import not_for_ztunnel, warnings
 from meshca.running_mesh import spare_running_meshes
+from meshca.settings import Grant
 from meshca.store import Store
 
 Json = dict[str, Any]
 Given = KeyPair | PKIError | None
-Grant = Callable[[str, str], str]
-"""Says how a right that is missing is given, by namespace and name of a target's Secret."""
 
 
 @dataclass(frozen=True, slots=True)

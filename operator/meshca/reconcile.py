@@ -42,11 +42,12 @@ from meshca.core.status import (
 )
 from meshca.errors import ConflictError, InternalError, MeshCAError, StoreError
 from meshca.names import Reason
-from meshca.observe import Grant, Snapshot, observe, with_reloads
+from meshca.observe import Snapshot, observe, with_reloads
 from meshca.refusals import explain, is_lasting
 from meshca.registry import Registry, Resource
 from meshca.repairs import Repairs
 from meshca.report import Reporter
+from meshca.settings import Grant
 from meshca.store import Store
 
 logger = logging.getLogger(__name__)
@@ -228,7 +229,8 @@ class Reconciler:
     async def _take(self, resource: Resource, spec: MeshCASpec, step: Step, outcome: Pass, now: datetime) -> bool:
         """Take a step, and tell whether it was; if it fails, set it aside."""
         if step.action in (done.action for done in outcome.done):
-            outcome.fail(step.action, _undone(step), Hold(Reason.REPAIR_UNDONE, _undone(step).message, stalled=True))
+            undone = _undone(step)
+            outcome.fail(step.action, undone, Hold(undone.reason, undone.message, stalled=True))
             return False
         try:
             writer = Writer(self._store, resource.owner, spec, now)

@@ -6,15 +6,12 @@ may be different the next time does not.
 """
 
 import re
-from collections.abc import Callable
 
-from meshca.core.model import Action, Hold, WriteCacerts, WriteConfigMap, object_of
+from meshca.core.model import Action, CleanTarget, Hold, WriteCacerts, WriteConfigMap, target_of
 from meshca.core.spec import MeshCASpec
 from meshca.errors import ConflictError, MeshCAError, StoreError
 from meshca.names import Reason, root_secret_name
-
-Grant = Callable[[str, str], str]
-"""Says how a right that is missing is given, by namespace and name of a target's Secret."""
+from meshca.settings import Grant
 
 TOO_MANY = 429
 CLIENT_ERRORS = range(400, 500)
@@ -75,19 +72,20 @@ def _remedy(error: StoreError, action: Action, spec: MeshCASpec, namespace: str,
 
 
 def _right(action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> str:
-    for target in spec.targets:
-        if object_of(action) == f"target {target.name}":
-            return grant(target.namespace, target.secret_name)
+    if (name := target_of(action)) is not None:
+        target = spec.target(name)
+        return grant(target.namespace, target.secret_name)
     return (
         f"restore the operator's own Role and RoleBinding in namespace {namespace} (helm upgrade, or deploy/rbac.yaml)"
     )
 
 
 def _object(action: Action, spec: MeshCASpec, namespace: str) -> str:
-    for target in spec.targets:
-        if object_of(action) == f"target {target.name}":
+    match action:
+        case WriteCacerts(name) | CleanTarget(name):
+            target = spec.target(name)
             return f"Secret {target.namespace}/{target.secret_name}"
-    if isinstance(action, WriteConfigMap):
-        return f"ConfigMap {namespace}/{action.name}"
-    assert not isinstance(action, WriteCacerts), "every target that is written is in the spec"
-    return f"Secret {namespace}/{root_secret_name(spec.name, getattr(action, 'revision', 0))}"
+        case WriteConfigMap(name):
+            return f"ConfigMap {namespace}/{name}"
+        case _:
+            return f"Secret {namespace}/{root_secret_name(spec.name, action.revision)}"

@@ -4,7 +4,7 @@ Asked for in the passes that may make a target's first Secret, so never in the s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from meshca.core import istiod, mesh
@@ -15,11 +15,11 @@ from meshca.errors import StoreError
 from meshca.names import CA_CERT, ROOT_CERT, Reason
 from meshca.objects import data_of
 from meshca.pki.certs import Certificate
+from meshca.settings import Grant
 from meshca.store import Store
 
 Json = dict[str, Any]
 T = TypeVar("T")
-Grant = Callable[[str, str], str]
 
 
 async def spare_running_meshes(store: Store, spec: MeshCASpec, observed: Observed, grant: Grant) -> Observed:

@@ -36,12 +36,12 @@ class Store:
 
     Args:
         api: the Kubernetes client.
-        on_secret: told of every Secret and ConfigMap that was written, as the API server answered it.
+        on_written: told of every Secret and ConfigMap that was written, as the API server answered it.
     """
 
-    def __init__(self, api: ApiClient, on_secret: Callable[[Json], None] = lambda _: None) -> None:
+    def __init__(self, api: ApiClient, on_written: Callable[[Json], None] = lambda _: None) -> None:
         self._api = api
-        self._on_secret = on_secret
+        self._on_written = on_written
 
     async def get_secret(self, namespace: str, name: str) -> Json | None:
         """Read one Secret."""
@@ -104,9 +104,9 @@ class Store:
         """Record an Event (events.k8s.io/v1)."""
         await self._send("POST", f"/apis/events.k8s.io/v1/namespaces/{quote(namespace)}/events", event, _JSON)
 
-    def _written(self, secret: Json) -> Json:
-        self._on_secret(secret)
-        return secret
+    def _written(self, written: Json) -> Json:
+        self._on_written(written)
+        return written
 
     async def _get(self, path: str) -> Json | None:
         try:

@@ -21,8 +21,8 @@ BESIDE = "beside"
 
 def with_a_renewal_due(row: Any) -> Situation | None:
     """Return a row's situation with one target more, whose intermediate is due; None where no root can sign one."""
-    standing = situate(row.spec, row.observed, NOW).standing
     situation = situate(row.spec, row.observed, NOW)
+    standing = situation.standing
     if standing is None or not situation.can_sign(standing.signer):
         return None
     beside = published(standing.signer, *standing.bundle, since=LONG_AGO, ends=NOW + DAY)

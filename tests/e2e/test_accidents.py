@@ -84,12 +84,10 @@ async def somebody_elses_config_map(mesh: Mesh) -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{mesh.name}-trust-bundle"}, "data": {}}
     path = f"/api/v1/namespaces/{mesh.world.namespace}/configmaps"
     await mesh.cluster.request("POST", path, body, fieldManager="other-tool")
-    await mesh.edit({"metadata": {"labels": {"touched": "yes"}}})
 
 
 async def immutable_config_map(mesh: Mesh) -> None:
     await mesh.cluster.merge(config_map_path(mesh), {"data": {"root-cert.pem": "x"}, "immutable": True})
-    await mesh.edit({"metadata": {"labels": {"touched": "yes"}}})
 
 
 async def root_held_by_a_finalizer(mesh: Mesh) -> None:

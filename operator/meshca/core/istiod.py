@@ -42,7 +42,7 @@ def judge(namespace: str, deployments: Sequence[Json]) -> Reload:
         namespace: where they run, for the message.
         deployments: the Deployments there that match SELECTOR, as the API server gives them.
     """
-    running = [each for each in deployments if each.get("spec", {}).get("replicas", 1) != 0]
+    running = [each for each in deployments if runs(each)]
     if not running:
         message = (
             f"no running istiod (a Deployment labelled {SELECTOR}) was found in namespace {namespace}; {_YOUR_WORD}"
@@ -54,6 +54,11 @@ def judge(namespace: str, deployments: Sequence[Json]) -> Reload:
         (verdict for verdict in verdicts if verdict.reason is not None), Reload(None, "", max(changed, default=None))
     )
     return replace(verdict, ambient=has_ambient(running))
+
+
+def runs(deployment: Json) -> bool:
+    """Tell whether a Deployment is meant to have pods."""
+    return bool((deployment.get("spec") or {}).get("replicas", 1) != 0)
 
 
 def has_ambient(deployments: Sequence[Json]) -> bool:

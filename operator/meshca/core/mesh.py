@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshca.core import istiod
 from meshca.core.model import Blocked, Root
 from meshca.core.spec import TargetSpec
 from meshca.core.words import when
@@ -99,7 +100,9 @@ def judge(target: TargetSpec, traces: Traces, ours: Ours, *, was_published: bool
     if roots and not strangers:
         return None
     named = _named(strangers)
-    return _blocked(_running(target, named) if any(map(_runs, traces.deployments)) else _left(target, traces, named))
+    return _blocked(
+        _running(target, named) if any(map(istiod.runs, traces.deployments)) else _left(target, traces, named)
+    )
 
 
 def _read(pem: bytes) -> tuple[Certificate | None, ...]:
@@ -139,10 +142,6 @@ def _is_retired(certificate: Certificate, ours: Ours) -> bool:
     """Tell whether a root that stands beside one of ours was ours: its key is destroyed, istiod's copy is late."""
     revision = certs.root_revision(certificate, ours.meshca)
     return revision is not None and revision < max((root.revision for root in ours.roots), default=0)
-
-
-def _runs(deployment: Json) -> bool:
-    return bool((deployment.get("spec") or {}).get("replicas", 1) != 0)
 
 
 def _is_ready(deployment: Json) -> bool:

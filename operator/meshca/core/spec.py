@@ -111,6 +111,10 @@ class MeshCASpec:
     partial: SpecError | None = None
     """What in the spec makes no sense; everything else in it does, or is from the last one that did."""
 
+    def target(self, name: str) -> TargetSpec:
+        """Return the target of this name."""
+        return next(target for target in self.targets if target.name == name)
+
 
 def parse_spec(name: str, spec: Json) -> MeshCASpec:
     """Read `spec` of the MeshCA called `name`.

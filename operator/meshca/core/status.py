@@ -111,9 +111,8 @@ def is_reported_elsewhere(observed: Observed, status: Mapping[str, Any], generat
     Two operators that report in turn would never end. One that is gone stops to keep its dates.
     """
     states = observed.targets.values()
-    if not states or not all(isinstance(state, Blocked) and state.home is not None for state in states):
-        return False
-    if has_copies(observed):
+    is_rivals = (isinstance(each, Blocked) and each.home is not None and not each.is_copy for each in states)
+    if not states or not all(is_rivals):
         return False
     due = status.get("nextActionTime")
     is_late = due is not None and datetime.fromisoformat(due) + _LATE < now

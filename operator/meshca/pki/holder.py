@@ -18,7 +18,6 @@ because it is what a person must know first. Everything else, such as garbage, f
 without its end, or our own key with anything else wrong, is damage. What we would put over it is what was there.
 """
 
-import base64
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -26,7 +25,7 @@ from itertools import islice
 
 from meshca.errors import PKIError
 from meshca.names import CA_CERT, CACERTS_KEYS, CERT_CHAIN, TLS_CERT, TLS_KEY
-from meshca.pki import certs, go_pem, lenient
+from meshca.pki import certs, go_pem, lenient, pem
 from meshca.pki.certs import Certificate
 from meshca.pki.go_pem import Block
 from meshca.pki.lenient import Skeleton
@@ -119,9 +118,8 @@ def _subject(root: Certificate) -> bytes | None:
 
 
 def _signed(root: Certificate, certificate: Skeleton) -> bool:
-    body = base64.encodebytes(certificate.der)
     try:
-        parsed = certs.parse(b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n")
+        parsed = certs.parse(pem.encode("CERTIFICATE", certificate.der))
     except PKIError:
         return False  # nothing that we sign is unreadable for us
     return certs.issued_by(parsed, root)

@@ -20,7 +20,7 @@ from meshca.pki import pem as pem_file
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _CURVES: dict[int, type[ec.EllipticCurve]] = {256: ec.SECP256R1, 384: ec.SECP384R1}
-RSA_MIN, RSA_MAX = 2048, 8192
+RSA_MIN, RSA_MAX = 2048, keyfile.RSA_BITS
 """Bits. Below: refused by pyca and by every current TLS stack; above: refused by BoringSSL, and so by Envoy."""
 
 

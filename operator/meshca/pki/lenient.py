@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from meshca.pki import go_pem
+from meshca.pki.der import BIT_STRING, BOOLEAN, INTEGER, OCTET_STRING, OID, SEQUENCE, encode
 
 # --- DER (X.690) by tag and length --------------------------------------------
 
-_BOOLEAN, _INTEGER, _BIT_STRING, _OCTETS, _OID, _SEQUENCE = 0x01, 0x02, 0x03, 0x04, 0x06, 0x30
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 _SHORT_LENGTH, _LENGTH_OCTETS, _HIGH_TAG = 0x80, 4, 0x1F
 
@@ -61,15 +61,7 @@ def _bounds(der: bytes, at: int) -> tuple[int, int] | None:
 def sequence(der: bytes) -> list[Item]:
     """Return what is in DER that is one SEQUENCE and nothing else; empty otherwise."""
     found = items(der)
-    return items(found[0].content) if len(found) == 1 and found[0].tag == _SEQUENCE else []
-
-
-def _encode(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < _SHORT_LENGTH:
-        return bytes([tag, size]) + content
-    octets = size.to_bytes((size.bit_length() + 7) // 8)
-    return bytes([tag, _SHORT_LENGTH + len(octets)]) + octets + content
+    return items(found[0].content) if len(found) == 1 and found[0].tag == SEQUENCE else []
 
 
 # --- Certificates (RFC 5280 4.1) ----------------------------------------------
@@ -102,8 +94,8 @@ class Skeleton:
         return (self.not_before or now) <= now <= (self.not_after or now)
 
 
-_CERTIFICATE_TAGS = (_SEQUENCE, _SEQUENCE, _BIT_STRING)
-_TBS_TAGS = (_INTEGER, _SEQUENCE, _SEQUENCE, _SEQUENCE, _SEQUENCE, _SEQUENCE)
+_CERTIFICATE_TAGS = (SEQUENCE, SEQUENCE, BIT_STRING)
+_TBS_TAGS = (INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE)
 
 
 def certificate(der: bytes) -> Skeleton | None:
@@ -118,7 +110,7 @@ def certificate(der: bytes) -> Skeleton | None:
     _, _, issuer, validity, subject, public_key = fields[:6]
     dates = [_time(each) for each in items(validity.content)]
     key = items(public_key.content)
-    if not _has_tags(key, (_SEQUENCE, _BIT_STRING)) or len(dates) != 2:  # noqa: PLR2004  # notBefore and notAfter
+    if not _has_tags(key, (SEQUENCE, BIT_STRING)) or len(dates) != 2:  # noqa: PLR2004  # notBefore and notAfter
         return None
     return Skeleton(der, issuer.raw, subject.raw, dates[0], dates[1], key[1].content, is_ca=_is_ca(fields[6:]))
 
@@ -146,15 +138,15 @@ def _is_ca(fields: Sequence[Item]) -> bool:
     extensions = [each for item in fields if item.tag == _EXTENSIONS for each in sequence(item.content)]
     parts = [items(extension.content) for extension in extensions]
     values = [part[-1].content for part in parts if part and part[0].content == _BASIC_CONSTRAINTS]
-    return any(_has_tags(sequence(value), (_BOOLEAN,)) and any(sequence(value)[0].content) for value in values)
+    return any(_has_tags(sequence(value), (BOOLEAN,)) and any(sequence(value)[0].content) for value in values)
 
 
 # --- Private keys (RFC 8017 A.1.2, RFC 5915 3, RFC 5958 2) --------------------
 
 FORMS: dict[str, tuple[int, ...]] = {
-    "RSA PRIVATE KEY": (_INTEGER, _INTEGER, _INTEGER),
-    "EC PRIVATE KEY": (_INTEGER, _OCTETS),
-    "PRIVATE KEY": (_INTEGER, _SEQUENCE, _OCTETS),
+    "RSA PRIVATE KEY": (INTEGER, INTEGER, INTEGER),
+    "EC PRIVATE KEY": (INTEGER, OCTET_STRING),
+    "PRIVATE KEY": (INTEGER, SEQUENCE, OCTET_STRING),
 }
 """What the SEQUENCE of a key begins with, by the label of its PEM block."""
 
@@ -179,7 +171,7 @@ def public_bits(der: bytes) -> bytes | None:
     """
     if has_form(der, "RSA PRIVATE KEY"):
         _, modulus, exponent = sequence(der)[:3]
-        return b"\0" + _encode(_SEQUENCE, modulus.raw + exponent.raw)
+        return b"\0" + encode(SEQUENCE, modulus.raw + exponent.raw)
     if has_form(der, "EC PRIVATE KEY"):
         named = [each.content for each in sequence(der) if each.tag == _VERSION]
         return _on_curve(_first_oid(named[0]) if named else b"", sequence(der)[1].content)
@@ -199,7 +191,7 @@ def _in_pkcs8(fields: Sequence[Item]) -> bytes | None:
 
 def _first_oid(der: bytes) -> bytes:
     found = items(der)
-    return found[0].content if _has_tags(found, (_OID,)) else b""
+    return found[0].content if _has_tags(found, (OID,)) else b""
 
 
 def _on_curve(curve: bytes, scalar: bytes) -> bytes | None:
@@ -239,4 +231,4 @@ def _is_huge(der: bytes) -> bool:
         return len(found.key) > MAX_NUMBER_BYTES
     fields = sequence(der)
     numbers = sequence(fields[2].content) if has_form(der, "PRIVATE KEY") else fields
-    return any(each.tag == _INTEGER and len(each.content) > MAX_NUMBER_BYTES for each in numbers)
+    return any(each.tag == INTEGER and len(each.content) > MAX_NUMBER_BYTES for each in numbers)
