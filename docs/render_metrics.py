@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from meshca.gauges import GAUGES
-from meshca.metrics import BUILD, COUNTERS, PROCESS, Family
-from meshca.names import STEP_REASONS, Phase
+from meshca.process.gauges import GAUGES
+from meshca.process.metrics import BUILD, COUNTERS, PROCESS, Family
+from meshca.words.names import STEP_REASONS, Phase
 
 PAGE = Path(__file__).with_name("metrics.md")
 

@@ -10,7 +10,7 @@ from docs.dashboard.now import NOW
 from docs.dashboard.process import OPERATOR
 from docs.dashboard.queries import here, mesh
 from docs.dashboard.rotations import ROTATIONS
-from meshca.names import Reason
+from meshca.words.names import Reason
 
 FILE = Path(__file__).parents[2] / "charts" / "meshca" / "files" / "dashboard.json"
 PAGE = Path(__file__).parents[1] / "dashboard.md"

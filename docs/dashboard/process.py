@@ -4,7 +4,7 @@ from typing import Any
 
 from docs.dashboard.grafana import Panel, band, column, graph, instant, query, table
 from docs.dashboard.queries import here, max_by, rate
-from meshca.runtime import LAG_SECONDS, WATCH_SILENCE_SECONDS
+from meshca.process.operator import LAG_SECONDS, WATCH_SILENCE_SECONDS
 
 NO_OPERATOR = "No operator is scraped"
 

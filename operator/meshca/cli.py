@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> int:
     # The operator's client and framework take half a second to import; `plan` and --help need neither.
-    from meshca.runtime import run  # noqa: PLC0415
+    from meshca.process.operator import run  # noqa: PLC0415
 
     chosen = settings.Settings.of(arguments)
     logs.set_up(chosen.log_format, chosen.log_level)
@@ -61,7 +61,7 @@ def _now() -> datetime:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from meshca.forecast import forecast_lines, parse_horizon  # noqa: PLC0415
+    from meshca.commands.plan import forecast_lines, parse_horizon  # noqa: PLC0415
 
     horizon = parse_horizon(arguments.horizon)
     text = sys.stdin.read() if arguments.filename == "-" else Path(arguments.filename).read_text("utf-8")

@@ -4,7 +4,7 @@ A message never holds a private key or any part of one: errors end in logs,
 Events and status.
 """
 
-from meshca.names import Reason
+from meshca.words.names import Reason
 
 
 class MeshCAError(Exception):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from meshca.names import CACERTS, DEFAULT_NAMESPACE
+from meshca.words.names import CACERTS, DEFAULT_NAMESPACE
 
 LogFormat = Literal["text", "json"]
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")

@@ -15,8 +15,8 @@ from meshca.core.simulation import carry_out, empty
 from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec, parse_spec
 from meshca.core.status import build_status
-from meshca.gauges import GAUGES
-from meshca.last_known import Findings, Report
+from meshca.process.gauges import GAUGES
+from meshca.process.last_known import Findings, Report
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """promtool's clock begins here."""

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from meshca.gauges import GAUGES
-from meshca.metrics import BUILD, COUNTERS, PROCESS
-from meshca.names import STEP_REASONS, Reason
+from meshca.process.gauges import GAUGES
+from meshca.process.metrics import BUILD, COUNTERS, PROCESS
+from meshca.words.names import STEP_REASONS, Reason
 from tests.alerts.promtool import REPOSITORY, RUNBOOKS, alerts, expressions, groups
 from tests.e2e.process import OperatorProcess
 from tests.support import apiserver

@@ -24,7 +24,7 @@ from typing import Any
 
 import aiohttp
 
-from meshca.names import CACERTS_KEYS
+from meshca.words.names import CACERTS_KEYS
 from tests.support.apiserver import APIServer, running
 from tests.support.kubectl import program as kubectl_program
 

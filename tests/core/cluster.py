@@ -14,9 +14,9 @@ from meshca.core.model import Absent, Action, Observed, Published, Reload, Root,
 from meshca.core.schedule import issued_at
 from meshca.core.simulation import carry_out
 from meshca.core.spec import MeshCASpec, parse_spec
-from meshca.names import Reason, RootState
 from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import Reason, RootState
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TICK = timedelta(seconds=1)

@@ -6,9 +6,9 @@ from typing import Any
 
 from meshca.core.model import Observed, Published, Reload, Root, TargetState
 from meshca.core.spec import MeshCASpec, parse_spec
-from meshca.names import Reason, RootState
 from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import Reason, RootState
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 P256 = KeySpec(Algorithm.ECDSA, 256)

@@ -19,7 +19,7 @@ from meshca.core.model import (
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
 from meshca.errors import PKIError, SpecError
-from meshca.names import Reason, RootState
+from meshca.words.names import Reason, RootState
 from tests.core.situations import (
     ACTIVE,
     LONG_AGO,

@@ -10,7 +10,7 @@ from meshca.core.model import NOTHING_ASIDE, Action, Aside, Hold, WriteCacerts, 
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.core.spec import TargetSpec
-from meshca.names import Reason
+from meshca.words.names import Reason
 from tests.core import test_accidents, test_rotation
 from tests.core.situations import LONG_AGO, NOW, published
 

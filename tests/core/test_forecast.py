@@ -11,7 +11,7 @@ from meshca.core.model import CreateRoot, DestroyRoot, MarkRoot, Observed, Publi
 from meshca.core.simulation import carry_out, empty, forecast
 from meshca.core.spec import MeshCASpec, parse_spec
 from meshca.errors import SpecError
-from meshca.names import Reason, RootState
+from meshca.words.names import Reason, RootState
 from tests.core.chronicle import Chronicle, Content
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from meshca.core.istiod import judge
-from meshca.names import Reason
+from meshca.targets.istiod import judge
+from meshca.words.names import Reason
 
 ON = [{"name": "ISTIO_MULTIROOT_MESH", "value": "true"}]
 

@@ -7,12 +7,12 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from meshca.core.mesh import Ours, Traces, is_asked, judge
 from meshca.core.model import Root
-from meshca.names import Reason
 from meshca.pki import certs
 from meshca.pki.certs import KeyPair, make_root
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.targets.mesh import Ours, Traces, is_asked, judge
+from meshca.words.names import Reason
 from tests.core.situations import NOW, spec
 from tests.pki.factories import Recipe, rsa_key
 

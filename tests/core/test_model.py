@@ -14,7 +14,7 @@ import pytest
 from meshca.core.model import CreateRoot, DestroyRoot, Observed, Published, Step, WriteCacerts
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
-from meshca.names import Reason, RootState
+from meshca.words.names import Reason, RootState
 from tests.core.world import Planner, State, World, canonical
 
 

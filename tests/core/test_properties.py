@@ -35,9 +35,9 @@ from meshca.core.simulation import carry_out
 from meshca.core.situation import phase, situate
 from meshca.core.spec import MeshCASpec, parse_spec
 from meshca.core.status import next_wake
-from meshca.names import Phase, Reason, RootState
 from meshca.pki.certs import Certificate
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import Phase, Reason, RootState
 from tests.core.chronicle import Chronicle, Content
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -74,7 +74,7 @@ def specs(draw: st.DrawFn) -> MeshCASpec:
 
 @dataclass
 class Secrets:
-    """What lies in the cluster, and how it is seen: as observe.py and objects.py do, without the PEM."""
+    """What lies in the cluster, and how it is seen: as flow/observe.py and cluster/objects.py do, without the PEM."""
 
     roots: dict[int, Root] = field(default_factory=dict)
     targets: dict[str, tuple[Published, tuple[Certificate, ...]]] = field(default_factory=dict)

@@ -22,8 +22,8 @@ from meshca.core.rotation import needs_reloads, plan
 from meshca.core.situation import phase, situate
 from meshca.core.spec import MeshCASpec
 from meshca.errors import PKIError
-from meshca.names import Phase, Reason
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import Phase, Reason
 from tests.core.situations import (
     ACTIVE,
     IGNORES,

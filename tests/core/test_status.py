@@ -20,7 +20,7 @@ from meshca.core.status import (
     troubled_status,
 )
 from meshca.core.warnings import warnings
-from meshca.names import Reason
+from meshca.words.names import Reason
 from tests.core.situations import (
     ACTIVE,
     IGNORES,

@@ -39,7 +39,7 @@ from typing import NamedTuple
 
 from meshca.core.model import Action, CleanRoot, CleanTarget, Observed, OwnRoot, Step, WriteCacerts, WriteConfigMap
 from meshca.core.spec import MeshCASpec
-from meshca.names import RootState
+from meshca.words.names import RootState
 from tests.core.cluster import NOW, Cluster, RootSecret, Sight, Stored, Version, mishaps, put
 
 Planner = Callable[[MeshCASpec, Observed, datetime], Step | None]

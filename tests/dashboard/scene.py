@@ -16,8 +16,8 @@ from prometheus_client import generate_latest
 from demo.controlplane.faults import Fault
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
-from meshca.metrics import Metrics, Process
-from meshca.registry import read_resource
+from meshca.flow.registry import read_resource
+from meshca.process.metrics import Metrics, Process
 from tests.core.situations import NOW, lost, observed, published, spec
 from tests.dashboard.dashboard import Query, queries
 from tests.dashboard.exporter import served

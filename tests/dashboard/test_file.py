@@ -7,8 +7,8 @@ from itertools import combinations
 import pytest
 
 from docs.dashboard.__main__ import FILE, PAGE, file, page
-from meshca.gauges import GAUGES
-from meshca.metrics import BUILD, COUNTERS, PROCESS
+from meshca.process.gauges import GAUGES
+from meshca.process.metrics import BUILD, COUNTERS, PROCESS
 from tests.dashboard.dashboard import DASHBOARD, PANELS, ROWS, Json, Query, queries
 from tests.dashboard.istiod import PROCESS as EVERY_PROCESS
 from tests.dashboard.istiod import REFUSALS

@@ -4,7 +4,7 @@ from itertools import groupby
 
 import pytest
 
-from meshca.names import Phase
+from meshca.words.names import Phase
 from tests.dashboard.dashboard import PANELS, Query, queries
 from tests.dashboard.scene import Answers, Found, Seen
 

@@ -4,7 +4,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from docs.render_metrics import PAGE, page
-from meshca.metrics import Metrics, Process
+from meshca.process.metrics import Metrics, Process
 
 
 def test_the_page_is_up_to_date() -> None:

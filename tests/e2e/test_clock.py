@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from meshca.clock import WINDOW_SECONDS
+from meshca.cluster.clock import WINDOW_SECONDS
 from tests.e2e.cluster import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh

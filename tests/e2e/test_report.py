@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
-from meshca.gauges import GAUGES
+from meshca.process.gauges import GAUGES
 from tests.e2e.cluster import MESHCAS, SECRETS
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh

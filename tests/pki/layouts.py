@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from meshca.names import CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT
 from meshca.pki import certs
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT
 from tests.pki.factories import NOW, Made, armored, intermediate, leaf, root, rsa_key
 
 Files = Mapping[str, bytes]

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshca.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
 from meshca.pki import cacerts, certs, lenient
 from meshca.pki.cacerts import Cacerts, Content
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
 from tests.pki import layouts
 from tests.pki.factories import NOW, rsa_key
 from tests.pki.factories import intermediate as make_foreign

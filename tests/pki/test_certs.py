@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import certs
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import Reason
 from tests.pki import openssl
 from tests.pki.factories import Recipe, armored, intermediate, name, p256, patched, root, rsa_key
 

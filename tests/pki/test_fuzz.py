@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import certs, der, keys, profile, root
 from meshca.pki.der import DERError, Element
+from meshca.words.names import Reason
 from tests.pki.factories import NOW, armored, pkcs8, rsa_key
 from tests.pki.root_layouts import KEY, ROOTS, number
 from tests.pki.root_layouts import root as layout

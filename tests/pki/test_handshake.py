@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from meshca.names import CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT
 from meshca.pki import cacerts, certs, keys
 from meshca.pki.cacerts import Cacerts
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT
 from tests.pki import factories
 from tests.pki.factories import ISTIOD, WORKLOAD, Made
 

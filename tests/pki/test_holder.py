@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshca.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
 from meshca.pki import cacerts, go_pem, holder, lenient
+from meshca.words.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
 from tests.pki import layouts
 from tests.pki.factories import NOW, armored, pkcs8, rsa_key
 from tests.pki.layouts import DAMAGED, OUR_FILES, OUR_ROOT, OURS, THEIRS, Files, ca, huge_rsa_key

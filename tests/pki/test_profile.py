@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pkilint.bin import lint_pkix_cert, lint_pkix_signer_signee_cert_chain
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import certs, root
 from meshca.pki.certs import KeyPair
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import Reason
 from tests.pki import factories
 from tests.pki.factories import NOW
 

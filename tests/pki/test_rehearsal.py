@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import certs, root, trust
 from meshca.pki.der import sequence
+from meshca.words.names import Reason
 from tests.pki import factories
 from tests.pki.factories import NOW, Made, armored, p256, pkcs8
 from tests.pki.root_layouts import Layout, oid

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import certs, keys, root
+from meshca.words.names import Reason
 from tests.pki import factories, openssl
 from tests.pki.factories import NOW, Made, Recipe, intermediate, leaf, name, p256, pkcs8, rsa_key
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import certs, keys, root, trust
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import Reason
 from tests.pki import validators
 from tests.pki.factories import LEAF_USAGES, PEER_PURPOSES, WORKLOAD, armored, key_usage, p256, pkcs8
 from tests.pki.root_layouts import KEY, P384_KEY, REFUSE, ROOTS, RSA, WARN

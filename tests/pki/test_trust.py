@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import certs, trust
 from meshca.pki.certs import KeyPair
+from meshca.words.names import Reason
 from tests.pki import factories
 from tests.pki.factories import NOW, Made, intermediate, name, p256, rsa_key
 

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from meshca.clock import ServerClock
-from meshca.connection import Connection, connect
+from meshca.cluster.clock import ServerClock
+from meshca.cluster.connection import Connection, connect
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

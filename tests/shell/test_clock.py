@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshca.clock import EPOCH, SLOW_SECONDS, WINDOW_ANSWERS, WINDOW_SECONDS, ServerClock
+from meshca.cluster.clock import EPOCH, SLOW_SECONDS, WINDOW_ANSWERS, WINDOW_SECONDS, ServerClock
 from meshca.errors import StoreError
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)

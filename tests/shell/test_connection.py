@@ -9,10 +9,10 @@ import yaml
 from aiohttp import web
 
 from meshca import __version__
-from meshca.clock import ServerClock
-from meshca.connection import REQUEST_SECONDS, call, connect, retry_after
+from meshca.cluster.clock import ServerClock
+from meshca.cluster.connection import REQUEST_SECONDS, call, connect, retry_after
 from meshca.errors import ConflictError, StoreError
-from meshca.names import Reason
+from meshca.words.names import Reason
 from tests.shell.scripted_api import connected, kubeconfig, serving, status, stream
 from tests.shell.virtual_time import in_virtual_time
 

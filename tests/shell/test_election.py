@@ -7,9 +7,9 @@ import pytest
 
 from demo.controlplane import EmbeddedControlPlane
 from demo.controlplane.faults import Fault
-from meshca.clock import ServerClock
-from meshca.connection import Connection, call, connect
-from meshca.election import Election, Timing
+from meshca.cluster.clock import ServerClock
+from meshca.cluster.connection import Connection, call, connect
+from meshca.cluster.election import Election, Timing
 from tests.shell.virtual_time import in_virtual_time
 
 NAMESPACE = "meshca-system"

@@ -6,9 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshca import objects, target_secret
-from meshca.core import istiod
-from meshca.names import (
+from meshca.cluster import objects
+from meshca.targets import istio as target_secret
+from meshca.targets import istiod
+from meshca.words.names import (
     ANNOTATION_BUNDLE_SINCE,
     ANNOTATION_HOME,
     ANNOTATION_INTERMEDIATE,

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from meshca import given
+from meshca.custody import given
+from meshca.custody.given import Judge, Mesh
 from meshca.errors import PKIError
-from meshca.given import Judge, Mesh
-from meshca.names import Reason
 from meshca.pki.certs import KeyPair
+from meshca.words.names import Reason
 from tests.pki import factories
 from tests.pki.factories import NOW, Made
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshca import metadata
-from meshca.core import words
-from meshca.names import CACERTS_KEYS
+from meshca.cluster import metadata
+from meshca.words import text as words
+from meshca.words.names import CACERTS_KEYS
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY = b64encode(b"-----BEGIN PRIVATE KEY-----\nMHcCAQEEIDtoA\n-----END PRIVATE KEY-----\n").decode()

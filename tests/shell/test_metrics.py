@@ -6,9 +6,9 @@ from meshca.core.model import Blocked, Observed, Step, WriteCacerts
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.core.status import Trouble, build_status, troubled_status
-from meshca.metrics import Metrics, Process
-from meshca.names import STEP_REASONS, Reason
-from meshca.registry import read_resource
+from meshca.flow.registry import read_resource
+from meshca.process.metrics import Metrics, Process
+from meshca.words.names import STEP_REASONS, Reason
 from tests.core.situations import ACTIVE, IGNORES, NOW, SOLE, lost, observed, published, root, spec
 
 A = root(1, SOLE)

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from meshca import objects, target_secret
+from meshca.cluster import objects
+from meshca.cluster.objects import Owner
 from meshca.core.model import Absent, Blocked, Published, Root
 from meshca.core.spec import RootReload, TargetSpec
-from meshca.names import ANNOTATION_HOME, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, Reason, RootState
-from meshca.objects import Owner
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import KeyPair, make_intermediate, make_root
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.target_secret import Stamps
+from meshca.targets import istio as target_secret
+from meshca.targets.istio import Stamps
+from meshca.words.names import ANNOTATION_HOME, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, Reason, RootState
 from tests.pki import layouts
 
 P256 = KeySpec(Algorithm.ECDSA, 256)

@@ -7,8 +7,8 @@ import pytest
 from meshca.core.model import Action, CreateRoot, DestroyRoot, WriteCacerts, WriteConfigMap
 from meshca.core.spec import parse_spec
 from meshca.errors import ConflictError, InternalError, MeshCAError, PKIError, StoreError
-from meshca.names import Reason, RootState
-from meshca.refusals import explain, is_lasting
+from meshca.flow.refusals import explain, is_lasting
+from meshca.words.names import Reason, RootState
 
 SPEC = parse_spec("mesh", {})
 CACERTS = WriteCacerts("istio", 1, (1,), issue=True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from meshca.errors import SpecError
-from meshca.registry import Registry, read_resource
+from meshca.flow.registry import Registry, read_resource
 
 
 def body(name: str, *secrets: str, created: str = "2026-01-01T00:00:00Z", **spec: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from meshca.core.model import Observed, Published, WriteCacerts
-from meshca.repairs import PATIENCE, Repairs
+from meshca.flow.repairs import PATIENCE, Repairs
 from tests.core.situations import NOW, SOLE, observed, published, root
 
 A = root(1, SOLE)

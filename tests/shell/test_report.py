@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshca.report import condition_changes, merge_patch
+from meshca.flow.report import condition_changes, merge_patch
 
 
 def status(ready: str | None = None, reason: str = "Issued", stalled: str | None = None) -> dict[str, Any]:

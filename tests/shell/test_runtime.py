@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from demo.controlplane import EmbeddedControlPlane
-from meshca.clock import ServerClock
-from meshca.connection import connect
-from meshca.runtime import Deferred, Operator
+from meshca.cluster.clock import ServerClock
+from meshca.cluster.connection import connect
+from meshca.process.operator import Deferred, Operator
 from meshca.settings import Settings
 
 

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from meshca.server import MonitoringServer, at_most, parse_address
+from meshca.process.http import MonitoringServer, at_most, parse_address
 
 
 class Serving:

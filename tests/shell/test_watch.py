@@ -8,12 +8,19 @@ from aiohttp import web
 
 from demo.controlplane import EmbeddedControlPlane
 from demo.controlplane.faults import Fault
-from meshca import names
-from meshca.clock import ServerClock
-from meshca.connection import Connection, call, connect
+from meshca.cluster.clock import ServerClock
+from meshca.cluster.connection import Connection, call, connect
+from meshca.cluster.object_watch import (
+    CONFIG_MAPS,
+    RETRY_REVIEW_SECONDS,
+    RETRY_WIDE_SECONDS,
+    REVIEWS,
+    UNSEEN_SECONDS,
+    SecretWatch,
+)
+from meshca.cluster.stream import SILENCE_SECONDS, Ref
 from meshca.errors import StoreError
-from meshca.stream import SILENCE_SECONDS, Ref
-from meshca.watch import CONFIG_MAPS, RETRY_REVIEW_SECONDS, RETRY_WIDE_SECONDS, REVIEWS, UNSEEN_SECONDS, SecretWatch
+from meshca.words import names
 from tests.shell.scripted_api import Answer, connected, status, stream
 from tests.shell.virtual_time import in_virtual_time
 

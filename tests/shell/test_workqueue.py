@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca.errors import ConflictError, StoreError
-from meshca.names import Reason
-from meshca.timers import Timers
-from meshca.workqueue import CONFLICT_RETRIES, LONGEST_SECONDS, MAX_BACKOFF_SECONDS, LoopLag, WorkQueue
+from meshca.process.timers import Timers
+from meshca.process.workqueue import CONFLICT_RETRIES, LONGEST_SECONDS, MAX_BACKOFF_SECONDS, LoopLag, WorkQueue
+from meshca.words.names import Reason
 from tests.shell.virtual_time import in_virtual_time
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from meshca.core.model import Hold, Plan
 from meshca.core.situation import Situation, phase
-from meshca.core.words import when
-from meshca.names import STEP_REASONS, Phase, Reason
+from meshca.words.names import STEP_REASONS, Phase, Reason
+from meshca.words.text import when
 
 Json = dict[str, Any]
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from meshca.core.duration import parse_duration
 from meshca.errors import SpecError
+from meshca.words.duration import parse_duration
 
 
 class Fields:

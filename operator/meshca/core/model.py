@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from meshca.errors import MeshCAError
-from meshca.names import Reason, RootState
 from meshca.pki.certs import BACKDATE, Certificate
+from meshca.words.names import Reason, RootState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

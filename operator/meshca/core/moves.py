@@ -10,8 +10,8 @@ from meshca.core import schedule
 from meshca.core.model import Action, Hold, Outcome, Published, Root, Step, WriteCacerts
 from meshca.core.situation import Situation, Standing, is_spent, newest_first
 from meshca.core.spec import DeletionPolicy
-from meshca.core.words import roots, when
-from meshca.names import Reason, RootState
+from meshca.words.names import Reason, RootState
+from meshca.words.text import roots, when
 
 
 def advance(situation: Situation, standing: Standing, name: str, target: Published) -> Outcome:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from meshca.core.words import when
-from meshca.names import RETIRING, Phase
+from meshca.words.names import RETIRING, Phase
+from meshca.words.text import when
 
 Json = dict[str, Any]
 

@@ -1,14 +1,14 @@
 """When a root is replaced: what asks for it, and what must hold it before its first write."""
 
 from meshca.core import schedule
-from meshca.core.duration import format_duration
 from meshca.core.model import Blocked, Hold, Outcome, Published, Root
 from meshca.core.moves import crl_obstacle
 from meshca.core.situation import Situation, Standing, is_spent
 from meshca.core.spec import FromSecret, RootReload, rotation_time
-from meshca.core.words import when
 from meshca.errors import MeshCAError
-from meshca.names import Reason
+from meshca.words.duration import format_duration
+from meshca.words.names import Reason
+from meshca.words.text import when
 
 
 def why_rotate(situation: Situation, standing: Standing) -> str | None:

@@ -58,9 +58,9 @@ from meshca.core.moves import advance, cannot_write, immutable, issue, renew
 from meshca.core.replacement import load_holds, obstacles, rotates_later, why_abandon, why_rotate
 from meshca.core.situation import Situation, Standing, is_spent, situate
 from meshca.core.spec import DeletionPolicy, FromSecret, MeshCASpec
-from meshca.core.words import roots
 from meshca.errors import MeshCAError, SpecError
-from meshca.names import Reason, RootState, root_secret_name
+from meshca.words.names import Reason, RootState, root_secret_name
+from meshca.words.text import roots
 
 Rule = Callable[[Situation], Outcome]
 

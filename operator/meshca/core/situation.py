@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from meshca.core.model import NOTHING_ASIDE, Aside, Observed, Published, Root
 from meshca.core.spec import MeshCASpec
-from meshca.names import RETIRING, Phase, RootState
 from meshca.pki.certs import Certificate
+from meshca.words.names import RETIRING, Phase, RootState
 
 ISSUING = timedelta(minutes=5)
 """Between the signature of a root and its Secret: an RSA key of 8192 bits takes its time."""

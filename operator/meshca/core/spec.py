@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from meshca.core.duration import format_duration
 from meshca.core.fields import Fields
 from meshca.errors import SpecError
-from meshca.names import CACERTS
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.duration import format_duration
+from meshca.words.names import CACERTS
 
 Json = Mapping[str, Any]
 

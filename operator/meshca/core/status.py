@@ -17,8 +17,8 @@ from meshca.core.remembered import remembered
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import TargetSpec
 from meshca.core.warnings import of_roots, warnings
-from meshca.core.words import roots, when
-from meshca.names import Condition, Phase, Reason, root_secret_name
+from meshca.words.names import Condition, Phase, Reason, root_secret_name
+from meshca.words.text import roots, when
 
 Json = dict[str, Any]
 

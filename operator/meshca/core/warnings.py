@@ -3,7 +3,7 @@
 from meshca.core import schedule
 from meshca.core.situation import Situation
 from meshca.core.spec import MeshCASpec, rotation_time
-from meshca.names import ANNOTATION_MADE_FOR, root_secret_name
+from meshca.words.names import ANNOTATION_MADE_FOR, root_secret_name
 
 
 def warnings(spec: MeshCASpec) -> list[str]:

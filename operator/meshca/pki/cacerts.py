@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshca.errors import PKIError
-from meshca.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
 from meshca.pki import certs, keys, lenient
 from meshca.pki.certs import MAX_BUNDLE_BYTES, Certificate, KeyPair
+from meshca.words.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID, PublicKeyAlgorithmOID
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import anatomy, keys, reading, signature
 from meshca.pki import pem as pem_file
 from meshca.pki.der import DERError
 from meshca.pki.keys import KeySpec
+from meshca.words.names import Reason
 
 BACKDATE = timedelta(minutes=5)
 """How far before its issue a certificate is valid, for peers whose clock is behind."""

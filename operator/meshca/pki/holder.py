@@ -24,11 +24,11 @@ from datetime import datetime
 from itertools import islice
 
 from meshca.errors import PKIError
-from meshca.names import CA_CERT, CACERTS_KEYS, CERT_CHAIN, TLS_CERT, TLS_KEY
 from meshca.pki import certs, go_pem, lenient, pem
 from meshca.pki.certs import Certificate
 from meshca.pki.go_pem import Block
 from meshca.pki.lenient import Skeleton
+from meshca.words.names import CA_CERT, CACERTS_KEYS, CERT_CHAIN, TLS_CERT, TLS_KEY
 
 MAX_BYTES = 1 << 20
 """A Secret of Kubernetes has no more (MaxSecretSize)."""

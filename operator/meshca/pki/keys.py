@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import keyfile
 from meshca.pki import pem as pem_file
+from meshca.words.names import Reason
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 from meshca.errors import PKIError
-from meshca.names import Reason
+from meshca.words.names import Reason
 
 _MARKER = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from meshca.errors import PKIError
-from meshca.names import TLS_CERT, TLS_KEY, Reason
 from meshca.pki import anatomy, certs, keys, profile, requirements
 from meshca.pki import pem as pem_file
 from meshca.pki.certs import Certificate, KeyPair
+from meshca.words.names import TLS_CERT, TLS_KEY, Reason
 
 Defect = tuple[Reason, str | None, str]
 """A rule's Reason, what the certificate has against it (None: nothing), and the remedy."""

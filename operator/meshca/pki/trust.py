@@ -16,10 +16,10 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from meshca.errors import PKIError
-from meshca.names import Reason
 from meshca.pki import certs, keys, requirements
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.keys import Algorithm, KeySpec
+from meshca.words.names import Reason
 
 
 def istiod_names(namespace: str) -> tuple[str, ...]:

@@ -1,0 +1,141 @@
+"""How kopf is made to only watch MeshCAs, write nothing, and survive what the API server does.
+
+kopf ends the whole operator on answers that are ordinary for a watch. Here they
+are turned into what it does survive: the end of a stream, and a new list.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from itertools import chain, repeat
+from typing import Any, cast
+
+import aiohttp
+import kopf
+
+from meshca.cluster.connection import CONNECT_SECONDS, REQUEST_SECONDS, Connection, Pulse, is_watch
+from meshca.cluster.kopf_storage import NoDiffBase, NoProgress
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 3600
+"""How long one watch request lasts. An int: kopf pastes it into `timeoutSeconds`, where 3600.0 is a bad request."""
+SILENCE_SECONDS = 90.0
+"""A watch without a byte for so long is opened again; bookmarks come every minute or so."""
+ERROR_PAUSE_SECONDS = 1.0
+
+_GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n'
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Settings for an operator that has nothing but `on.event` handlers."""
+    settings = kopf.OperatorSettings()
+    # The CRD is waited for before kopf starts; a watch of all CRDs needs a grant and holds megabytes.
+    settings.scanning.disabled = True
+    # Events are ours: kopf posts one object per call, without aggregation.
+    settings.posting.enabled = False
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.inactivity_timeout = SILENCE_SECONDS
+    settings.watching.connect_timeout = CONNECT_SECONDS
+    settings.networking.request_timeout = REQUEST_SECONDS
+    settings.networking.connect_timeout = CONNECT_SECONDS
+    # By default the operator exits after 54 s of 403 or 5xx (kopf/_cogs/clients/api.py, request()).
+    settings.networking.error_backoffs = EndlessBackoffs()
+    # Nothing is remembered on or about an object.
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = NoProgress()
+    # A worker only puts a key into our queue: it has nothing to finish when the operator stops.
+    settings.queueing.exit_timeout = 0.2
+    settings.queueing.idle_timeout = 1.0
+    # kopf would SIGKILL the process some minutes after SIGTERM; ending in time is the runtime's business.
+    settings.process.ultimate_exiting_timeout = None
+    return settings
+
+
+class EndlessBackoffs:
+    """Delays between tries, in seconds, without an end.
+
+    kopf iterates anew for each request, so this must be an iterable and not an iterator;
+    and it must not have a length, which kopf would print (kopf/_cogs/clients/api.py, request()).
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((1, 1, 2, 3, 5, 8, 13, 21), repeat(30))
+
+
+def kopf_session(connection: Connection, pulse: Pulse) -> kopf.AiohttpSession:
+    """What an `on.login` handler returns: kopf on our connection.
+
+    Args:
+        connection: the way to the API server.
+        pulse: beats with whatever arrives on kopf's watches.
+    """
+
+    async def repair(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        return _repaired(response, pulse) if is_watch(request.url) else response
+
+    return kopf.AiohttpSession(server=connection.server, aiohttp_session=connection.session(repair))
+
+
+def _repaired(response: aiohttp.ClientResponse, pulse: Pulse) -> aiohttp.ClientResponse:
+    """The answer to a watch, with the statuses and the events that would end the operator replaced."""
+    is_gone = response.status == 410  # noqa: PLR2004  # Gone
+    if is_gone:
+        # As a status it ends the operator, in the stream it makes kopf list again (kopf/_cogs/clients/watching.py).
+        response.status = 200
+    if response.ok:
+        pulse.beat()
+        response.content = cast("Any", _Events(response.content, pulse, is_gone=is_gone))
+    return response
+
+
+class _Events:
+    """The body of a watch for kopf, which reads it by `iter_chunked` (kopf/_cogs/clients/api.py, iter_jsonlines())."""
+
+    def __init__(self, content: aiohttp.StreamReader, pulse: Pulse, *, is_gone: bool) -> None:
+        self._content = content
+        self._pulse = pulse
+        self._is_gone = is_gone
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """Whole lines. An ERROR event is the last one, and reads as 410 Gone whatever it was.
+
+        kopf ends on any other ERROR (kopf/_cogs/clients/watching.py, continuous_watch()),
+        and on half a line (its json.loads() is unguarded).
+        """
+        if self._is_gone:
+            yield await _gone(b"410 Gone")
+            return
+        rest = b""
+        async for data in self._content.iter_chunked(size):
+            self._pulse.beat()
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                if _is_error(line):
+                    yield await _gone(line)
+                    return
+                yield line + b"\n"
+
+
+def _is_error(line: bytes) -> bool:
+    # An event is parsed here only if it may be one: kopf parses each of them itself.
+    if b'"ERROR"' not in line:
+        return False
+    try:
+        return bool(json.loads(line)["type"] == "ERROR")
+    except (ValueError, KeyError, TypeError):
+        return True
+
+
+async def _gone(error: bytes) -> bytes:
+    """The event that makes kopf list again, after a pause: it would come back at once."""
+    logger.warning(
+        "the watch of MeshCAs was ended by the API server (%s); listing again", error.decode(errors="replace")[:300]
+    )
+    await asyncio.sleep(ERROR_PAUSE_SECONDS)
+    return _GONE

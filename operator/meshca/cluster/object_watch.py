@@ -1,0 +1,269 @@
+"""Tells which MeshCA to look at when one of its objects changes, without ever reading a Secret's data.
+
+It asks for metadata only (PartialObjectMetadata), so no private key enters this
+process through it. Where the operator may, one watch by label serves the whole
+cluster. Where it may not, there is one by name for each target, and one by label
+for the operator's own namespace. Whether it may is asked (SelfSubjectAccessReview),
+not tried: a refusal in the audit log looks like an attack.
+
+A watch by label does not see a Secret without our label. A target that is absent
+or foreign for longer than UNSEEN_SECONDS is therefore watched by name as well;
+what changes before that is found by the hourly look at every MeshCA (process/workqueue.py).
+
+The ConfigMaps that publish bundles are all in the operator's own namespace, beside few
+others: one watch of all there tells of ours, and of a foreign one that is in the way.
+It is opened when the first MeshCA asks for such a ConfigMap.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from meshca.cluster.connection import Connection, call
+from meshca.cluster.stream import FORBIDDEN, WATCH_SECONDS, Ref, Stream
+from meshca.errors import StoreError
+from meshca.words import names
+from meshca.words.names import Reason
+
+logger = logging.getLogger(__name__)
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+REVIEW_SECONDS = 5.0
+"""How long an answer may take, until which only the wide watch is waited for."""
+RETRY_WIDE_SECONDS = float(WATCH_SECONDS)
+"""A right that was not there is asked for again when all watches are renewed anyway: an idle minute has no request."""
+RETRY_REVIEW_SECONDS = 60.0
+"""An API server that could not tell is asked again sooner."""
+UNSEEN_SECONDS = 30.0
+SETTLE_SECONDS = 0.2
+"""An event waits so long before it counts: the answer to a write of ours may come after the event that it caused."""
+REMEMBERED_WRITES = 4
+CONFIG_MAPS = "configmaps"
+
+
+class Scope(NamedTuple):
+    """What one stream watches: one by name or all with our label, in one namespace or in all; ConfigMaps all alike."""
+
+    namespace: str = ""
+    name: str = ""
+    resource: str = "secrets"
+
+    @property
+    def path(self) -> str:
+        """The collection's path."""
+        return f"/api/v1/namespaces/{self.namespace}/{self.resource}" if self.namespace else f"/api/v1/{self.resource}"
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The query parameter that selects from it."""
+        if self.resource == CONFIG_MAPS:
+            return {}
+        return {"fieldSelector": f"metadata.name={self.name}"} if self.name else {"labelSelector": names.LABEL_MESHCA}
+
+    def __str__(self) -> str:
+        """As in a sentence."""
+        kind = "ConfigMaps" if self.resource == CONFIG_MAPS else "Secrets"
+        return f"{kind} in namespace {self.namespace}" if self.namespace else f"{kind} in all namespaces"
+
+
+EVERYWHERE = Scope()
+
+
+class SecretWatch:
+    """Calls back with the name of a MeshCA whenever one of its objects was changed by somebody else.
+
+    Args:
+        connection: the way to the API server.
+        namespace: the operator's own.
+        on_change: called in the event loop; must not block.
+    """
+
+    def __init__(self, connection: Connection, namespace: str, on_change: Callable[[str], None]) -> None:
+        self._connection = connection
+        self._session = connection.session()
+        self._own = Scope(namespace)
+        self._bundles = Scope(namespace, resource=CONFIG_MAPS)
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
+        self._targets: dict[str, frozenset[Ref]] = {}
+        self._claims: dict[Ref, set[str]] = {}
+        self._unseen_since: dict[Ref, float] = {}
+        self._settling: dict[Ref, tuple[str, set[str]]] = {}
+        self._expected: dict[Ref, deque[str]] = {}
+        self._streams: dict[Scope, Stream] = {}
+        self._tasks: dict[Scope, asyncio.Task[None]] = {}
+        self._refused: set[Scope] = set()
+        self._ask_at: dict[Scope, float] = {}
+        self._opened = asyncio.Event()
+        self._revise = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._supervisor = asyncio.create_task(self._supervise(), name="secret-watch")
+
+    async def stop(self) -> None:
+        """Stop watching."""
+        tasks = [*self._tasks.values(), *([self._supervisor] if self._supervisor else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._session.close()
+
+    async def wait_until_open(self) -> None:
+        """Return when Secrets have been listed and are being watched: from then on no change is missed."""
+        await self._opened.wait()
+
+    @property
+    def is_open(self) -> bool:
+        """True once Secrets have been listed and are being watched."""
+        return self._opened.is_set()
+
+    @property
+    def is_wide(self) -> bool:
+        """True when one watch serves the whole cluster."""
+        return EVERYWHERE in self._streams and self._streams[EVERYWHERE].is_open
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the quietest of the watches heard from the API server."""
+        return max((stream.pulse.silence() for stream in self._streams.values()), default=0.0)
+
+    def set_targets(self, meshca: str, targets: Collection[Ref]) -> None:
+        """Say which Secrets and ConfigMaps a MeshCA writes or reads, but for its roots; none once it is gone."""
+        before, after = self._targets.pop(meshca, frozenset()), frozenset(targets)
+        if after:
+            self._targets[meshca] = after
+        for ref in before - after:
+            self._claims[ref].discard(meshca)
+            if not self._claims[ref]:
+                del self._claims[ref]
+        for ref in after - before:
+            self._claims.setdefault(ref, set()).add(meshca)
+        if before != after:
+            self._revise.set()
+
+    def expect(self, ref: Ref, resource_version: str) -> None:
+        """Say that this resourceVersion of an object is our own doing, so that its event asks for nothing."""
+        self._expected.setdefault(ref, deque(maxlen=REMEMBERED_WRITES)).append(resource_version)
+
+    async def _supervise(self) -> None:
+        """Have the right streams running: looked at when targets change, when a stream opens or ends, and at times."""
+        while True:
+            self._revise.clear()
+            self._reap()
+            wanted = self._wanted()
+            for scope in self._streams.keys() - wanted:
+                self._close(scope)
+            for scope in wanted - self._streams.keys():
+                self._open(scope)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(UNSEEN_SECONDS):
+                    await self._revise.wait()
+
+    def _wanted(self) -> set[Scope]:
+        """The streams that there should be; narrow ones only after the wide one was refused, until it is open."""
+        now = self._loop.time()
+        secrets = {ref for ref in self._claims if ref.resource != CONFIG_MAPS}
+        bundles = {self._bundles} if self._claims.keys() - secrets and self._may_ask(self._bundles, now) else set()
+        if self.is_wide:
+            return bundles | {EVERYWHERE} | self._unseen(secrets, now)
+        wide = {EVERYWHERE} if self._may_ask(EVERYWHERE, now) else set()
+        narrow = {self._own, *(Scope(*ref) for ref in secrets)} if EVERYWHERE in self._refused else set()
+        return bundles | wide | narrow
+
+    def _may_ask(self, scope: Scope, now: float) -> bool:
+        return now >= self._ask_at.get(scope, 0.0)
+
+    def _unseen(self, secrets: set[Ref], now: float) -> set[Scope]:
+        """Those that the wide watch has not shown for a while: absent, or without our label."""
+        unseen = secrets - self._streams[EVERYWHERE].known.keys()
+        self._unseen_since = {ref: self._unseen_since.get(ref, now) for ref in unseen}
+        # What is asked for in our own namespace is a root that was given: it never gets our label.
+        due = {ref for ref, since in self._unseen_since.items() if now - since >= UNSEEN_SECONDS}
+        given = {ref for ref in unseen if ref.namespace == self._own.namespace}
+        return {Scope(*ref) for ref in due | given}
+
+    def _open(self, scope: Scope) -> None:
+        url = self._connection.server + scope.path
+        on_open = self._revise.set if scope == self._bundles else self._on_open
+        stream = Stream(self._session, url, scope.selector, on_change=self._on_event, on_open=on_open)
+        self._streams[scope] = stream
+        work = self._run_if_allowed(scope, stream) if self._is_asked(scope) else stream.run()
+        self._tasks[scope] = asyncio.create_task(work, name=f"watch {scope.path}")
+        self._tasks[scope].add_done_callback(lambda _: self._revise.set())
+
+    def _is_asked(self, scope: Scope) -> bool:
+        """Tell whether the right to it is asked for: where there is another way, or none was needed before."""
+        return scope in (EVERYWHERE, self._bundles)
+
+    async def _run_if_allowed(self, scope: Scope, stream: Stream) -> None:
+        """Watch for as long as that is allowed.
+
+        Raises:
+            StoreError: it is not, or it could not be found out.
+        """
+        for verb in ("list", "watch"):
+            await self._check_right(verb, scope)
+        await stream.run(until_forbidden=True)
+
+    async def _check_right(self, verb: str, scope: Scope) -> None:
+        """Ask whether something is ours to read. The ClusterRole system:basic-user lets all ask."""
+        place = {"namespace": scope.namespace} if scope.namespace else {}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"verb": verb, "version": "v1", "resource": scope.resource} | place},
+        }
+        match await call(self._connection.api, "POST", REVIEWS, body=body, seconds=REVIEW_SECONDS):
+            case {"status": {"allowed": True}}:
+                return
+            case _:
+                message = f"no right to {verb} {scope}"
+                raise StoreError(Reason.FORBIDDEN, message, status=FORBIDDEN)
+
+    def _close(self, scope: Scope) -> None:
+        self._tasks.pop(scope).cancel()
+        del self._streams[scope]
+
+    def _reap(self) -> None:
+        """Take away each stream that has ended: it ends by itself only when it is refused."""
+        for scope in [scope for scope, task in self._tasks.items() if task.done()]:
+            error = self._tasks[scope].exception()
+            self._close(scope)
+            if scope not in self._refused:
+                self._tell(scope, error)
+            self._refused.add(scope)
+            is_answer = isinstance(error, StoreError) and error.status == FORBIDDEN
+            self._ask_at[scope] = self._loop.time() + (RETRY_WIDE_SECONDS if is_answer else RETRY_REVIEW_SECONDS)
+
+    def _tell(self, scope: Scope, error: BaseException | None) -> None:
+        if scope == EVERYWHERE:
+            logger.info("watching each target by its name: %s", error)
+        else:
+            what = "an edited or deleted trust bundle is noticed within the hour instead of at once: %s; %s"
+            logger.warning(what, error, "apply the Roles of this version (deploy/rbac.yaml, or the chart's)")
+
+    def _on_open(self) -> None:
+        self._opened.set()
+        self._revise.set()
+
+    def _on_event(self, ref: Ref, version: str, meshcas: set[str]) -> None:
+        """Let an event settle; several of one object become one."""
+        if ref in self._settling:
+            meshcas = meshcas | self._settling[ref][1]
+        else:
+            self._loop.call_later(SETTLE_SECONDS, self._settle, ref)
+        self._settling[ref] = (version, meshcas)
+
+    def _settle(self, ref: Ref) -> None:
+        version, meshcas = self._settling.pop(ref)
+        if not version:
+            self._expected.pop(ref, None)
+        elif version in self._expected.get(ref, ()):
+            return
+        for meshca in meshcas | self._claims.get(ref, set()):
+            self._on_change(meshca)

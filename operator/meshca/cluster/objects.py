@@ -1,0 +1,232 @@
+"""The Kubernetes objects of a MeshCA: how its roots are kept as Secrets, and its bundle as a ConfigMap.
+
+Makes and reads JSON; sends nothing. The Secrets of its targets are targets/istio.py's.
+"""
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from meshca.cluster.metadata import differences, our_apply, strays, writer_of
+from meshca.core.model import Blocked, Root
+from meshca.errors import PKIError
+from meshca.pki import certs
+from meshca.pki.certs import KeyPair
+from meshca.words.names import (
+    ANNOTATION_MADE_FOR,
+    ANNOTATION_REVISIONS,
+    API_VERSION,
+    FIELD_MANAGER,
+    KIND,
+    LABEL_MANAGED_BY,
+    LABEL_MESHCA,
+    LABEL_REVISION,
+    LABEL_SOURCE,
+    LABEL_STATE,
+    ROOT_CERT,
+    TLS_CERT,
+    TLS_KEY,
+    TLS_SECRET_TYPE,
+    Reason,
+    RootState,
+    root_secret_name,
+)
+from meshca.words.text import moment
+
+Json = dict[str, Any]
+
+MOST_DIGITS = 10
+"""No revision is as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The MeshCA that objects belong to.
+
+    Attributes:
+        name: the MeshCA's.
+        uid: the MeshCA's.
+        namespace: the operator's, where the roots are kept.
+    """
+
+    name: str
+    uid: str
+    namespace: str
+
+    def labels(self) -> dict[str, str]:
+        """Return what marks an object as this MeshCA's."""
+        return {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_MESHCA: self.name}
+
+    def references(self, *, owned: bool) -> list[Json]:
+        """Return the owner references of an object that is (not) deleted with the MeshCA."""
+        reference = {"apiVersion": API_VERSION, "kind": KIND, "name": self.name, "uid": self.uid}
+        return [reference] if owned else []
+
+    def references_beside(self, secret: Json, *, owned: bool) -> list[Json]:
+        """Return the owner references of an object that others may own too: theirs stay."""
+        present = secret["metadata"].get("ownerReferences") or ()
+        others = [each for each in present if (each.get("kind"), each.get("apiVersion")) != (KIND, API_VERSION)]
+        return [*others, *self.references(owned=owned)]
+
+    def owns(self, metadata: Mapping[str, Any]) -> bool:
+        """Tell whether an object is deleted with this MeshCA."""
+        return any(each.get("uid") == self.uid for each in metadata.get("ownerReferences") or ())
+
+
+def data_of(secret: Json) -> dict[str, bytes]:
+    """Decode a Secret's data; a value that is not base64 counts as empty."""
+    return {key: _decode(value) for key, value in (secret.get("data") or {}).items()}
+
+
+def _decode(value: str) -> bytes:
+    try:
+        return b64decode(value, validate=True)
+    except (Base64Error, ValueError):
+        return b""
+
+
+def encode_data(data: Mapping[str, bytes]) -> dict[str, str]:
+    """Encode a Secret's data."""
+    return {key: b64encode(value).decode() for key, value in data.items()}
+
+
+def is_of(owner: Owner, secret: Json) -> bool:
+    """Tell whether a Secret carries this MeshCA's label."""
+    return bool((secret["metadata"].get("labels") or {}).get(LABEL_MESHCA) == owner.name)
+
+
+def join_revisions(revisions: Iterable[int]) -> str:
+    """Write revisions as an annotation."""
+    return ",".join(str(revision) for revision in revisions)
+
+
+# --- Roots --------------------------------------------------------------------
+
+
+def root_secret(  # noqa: PLR0913  # the parts of the object
+    owner: Owner, revision: int, state: RootState, pair: KeyPair, *, given: bool, owned: bool
+) -> Json:
+    """Write a root as a Secret whose data can never change."""
+    labels = {
+        LABEL_REVISION: str(revision),
+        LABEL_STATE: state.value,
+        LABEL_SOURCE: "secret" if given else "generated",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": root_secret_name(owner.name, revision),
+            "namespace": owner.namespace,
+            "labels": owner.labels() | labels,
+            "annotations": {ANNOTATION_MADE_FOR: owner.uid},
+            "ownerReferences": owner.references(owned=owned),
+        },
+        "type": TLS_SECRET_TYPE,
+        "immutable": True,
+        "data": encode_data({TLS_CERT: pair.certificate.pem, TLS_KEY: pair.key_pem}),
+    }
+
+
+def read_root(owner: Owner, secret: Json) -> Root | None:
+    """Read a root back from its Secret; None when it is none."""
+    metadata = secret["metadata"]
+    labels = metadata.get("labels") or {}
+    data = data_of(secret)
+    revision = read_revision(labels.get(LABEL_REVISION, ""))
+    if revision is None or metadata["name"] != root_secret_name(owner.name, revision):
+        return None
+    try:
+        certificate = certs.parse(data.get(TLS_CERT, b""))
+    except PKIError:
+        return None
+    state = labels.get(LABEL_STATE)
+    return Root(
+        revision=revision,
+        certificate=certificate,
+        state=RootState(state) if state in set(RootState) else None,
+        has_key=bool(data.get(TLS_KEY)) and not metadata.get("deletionTimestamp"),
+        given=labels.get(LABEL_SOURCE) == "secret",
+        owned=owner.owns(metadata),
+        created=moment(metadata.get("creationTimestamp"), None),
+        is_copy=(metadata.get("annotations") or {}).get(ANNOTATION_MADE_FOR, owner.uid) != owner.uid,
+        finalizers=tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
+        strays=strays(owner.uid, secret),
+    )
+
+
+def read_revision(text: object) -> int | None:
+    """Read a revision from a label or an annotation; None when it is none."""
+    text = str(text)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < MOST_DIGITS else None
+
+
+def root_pair(secret: Json) -> KeyPair:
+    """Return the certificate and the key of a root from its Secret."""
+    data = data_of(secret)
+    return KeyPair(certs.parse(data[TLS_CERT]), data[TLS_KEY])
+
+
+# --- The public copy of the bundle --------------------------------------------
+
+
+def config_map(owner: Owner, name: str, bundle: Sequence[Root], *, owned: bool) -> Json:
+    """Write the trust bundle as a ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name,
+            "namespace": owner.namespace,
+            "labels": owner.labels(),
+            "annotations": {ANNOTATION_REVISIONS: join_revisions(root.revision for root in bundle)},
+            "ownerReferences": owner.references(owned=owned),
+        },
+        "data": {ROOT_CERT: b"".join(root.certificate.pem for root in bundle).decode("ascii")},
+    }
+
+
+def read_config_map(
+    owner: Owner, name: str, config_map: Json | None, roots: Sequence[Root]
+) -> tuple[int, ...] | Blocked | None:
+    """Return the revisions of the roots in a published bundle.
+
+    None when there is none; nothing in it when it is not as we write it; Blocked when
+    it is not ours, or can never change.
+    """
+    if config_map is None:
+        return None
+    where = f"ConfigMap {owner.namespace}/{name}"
+    metadata = config_map["metadata"]
+    claimant = (metadata.get("labels") or {}).get(LABEL_MESHCA, owner.name)
+    if claimant != owner.name:
+        message = f"{where} belongs to MeshCA {claimant}; give spec.trustBundle.configMap.name another name"
+        return Blocked(Reason.TARGET_CLAIMED, message)
+    if our_apply(metadata) is None:
+        by = writer_of(metadata)
+        message = f"{where} was made by {by}, not by this MeshCA, and is left alone; remove it if nobody needs it,"
+        return Blocked(Reason.FOREIGN_CONFIG_MAP, f"{message} or give spec.trustBundle.configMap.name another name")
+    revisions = _published_revisions(owner, config_map, roots)
+    if not revisions and config_map.get("immutable") is True:
+        message = f"{where} is immutable, so that it cannot follow the trust bundle: delete it, it is made anew at once"
+        return Blocked(Reason.CONFIG_MAP_IMMUTABLE, message)
+    return revisions
+
+
+def _published_revisions(owner: Owner, config_map: Json, roots: Sequence[Root]) -> tuple[int, ...]:
+    metadata, by_pem = config_map["metadata"], {root.certificate.pem: root for root in roots}
+    text = str((config_map.get("data") or {}).get(ROOT_CERT, "")).encode(errors="replace")
+    try:
+        bundle = [by_pem.get(each.pem) for each in certs.parse_bundle(text)]
+    except PKIError:
+        return ()
+    known = [root for root in bundle if root is not None]
+    revisions = join_revisions(root.revision for root in known)
+    wrong = (
+        *differences(metadata, "labels", owner.labels()),
+        *differences(metadata, "annotations", {ANNOTATION_REVISIONS: revisions}),
+    )
+    is_exact = len(known) == len(bundle) and text == b"".join(root.certificate.pem for root in known)
+    return tuple(root.revision for root in known) if is_exact and not wrong else ()

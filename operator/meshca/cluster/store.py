@@ -1,0 +1,139 @@
+"""The API server, as the rest of the operator sees it: objects are JSON, failures are StoreErrors.
+
+Owns paths, content types and timeouts. Decides nothing and retries nothing: the
+work queue does, by observing again.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from kubernetes.aio.client import ApiClient
+
+from meshca.cluster.connection import call
+from meshca.errors import StoreError
+from meshca.words.names import FIELD_MANAGER, GROUP, PLURAL, VERSION
+
+Json = dict[str, Any]
+
+TIMEOUT_SECONDS = 15
+"""For one request; far below any lease or wait, far above a healthy answer."""
+
+_JSON = "application/json"
+_MERGE_PATCH = "application/merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
+_MESHCAS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+_NEW = {"resourceVersion": "1"}
+"""An apply makes an absent object whatever its resourceVersion; and none that exists can have the first of all."""
+
+
+class Store:
+    """Reads and writes of objects, one request each.
+
+    Every method raises StoreError (ConflictError for 409); a read of what does
+    not exist returns None.
+
+    Args:
+        api: the Kubernetes client.
+        on_written: told of every Secret and ConfigMap that was written, as the API server answered it.
+    """
+
+    def __init__(self, api: ApiClient, on_written: Callable[[Json], None] = lambda _: None) -> None:
+        self._api = api
+        self._on_written = on_written
+
+    async def get_secret(self, namespace: str, name: str) -> Json | None:
+        """Read one Secret."""
+        return await self._get(_core(namespace, "secrets", name))
+
+    async def list_secrets(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the Secrets of a namespace that carry these labels."""
+        return await self._list(_core(namespace, "secrets"), label_selector)
+
+    async def create_secret(self, namespace: str, secret: Json) -> Json:
+        """Create a Secret that must not exist yet."""
+        path = _core(namespace, "secrets")
+        return self._written(await self._send("POST", path, secret, _JSON, fieldManager=FIELD_MANAGER))
+
+    async def apply_secret(self, secret: Json, over: Json | None) -> Json:
+        """Write a Secret in one write (server-side apply): over exactly this version of it, or None for a new one.
+
+        (A Role can allow to apply a Secret of one name, but not to POST one.)
+        """
+        return self._written(await self._apply("secrets", secret, over))
+
+    async def patch_secret(self, namespace: str, name: str, patch: Json) -> Json:
+        """Merge-patch a Secret; with `metadata.resourceVersion` in it, that must be the present one."""
+        path = _core(namespace, "secrets", name)
+        return self._written(await self._send("PATCH", path, patch, _MERGE_PATCH, fieldManager=FIELD_MANAGER))
+
+    async def delete_secret(self, secret: Json) -> None:
+        """Delete exactly this version of a Secret; one that is gone already is gone."""
+        meta = secret["metadata"]
+        preconditions = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        path = _core(meta["namespace"], "secrets", meta["name"])
+        try:
+            await self._send("DELETE", path, {"preconditions": preconditions})
+        except StoreError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    async def get_config_map(self, namespace: str, name: str) -> Json | None:
+        """Read one ConfigMap."""
+        return await self._get(_core(namespace, "configmaps", name))
+
+    async def apply_config_map(self, config_map: Json, over: Json | None) -> Json:
+        """Write a ConfigMap of ours, as `apply_secret` does a Secret."""
+        return self._written(await self._apply("configmaps", config_map, over))
+
+    async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the Deployments of a namespace that carry these labels."""
+        return await self._list(f"/apis/apps/v1/namespaces/{quote(namespace)}/deployments", label_selector)
+
+    async def list_meshcas(self) -> list[Json]:
+        """Read every MeshCA."""
+        return await self._list(_MESHCAS)
+
+    async def patch_status(self, name: str, status: Json) -> Json:
+        """Merge-patch the status of a MeshCA."""
+        path = f"{_MESHCAS}/{quote(name)}/status"
+        return await self._send("PATCH", path, {"status": status}, _MERGE_PATCH, fieldManager=FIELD_MANAGER)
+
+    async def create_event(self, namespace: str, event: Json) -> None:
+        """Record an Event (events.k8s.io/v1)."""
+        await self._send("POST", f"/apis/events.k8s.io/v1/namespaces/{quote(namespace)}/events", event, _JSON)
+
+    def _written(self, written: Json) -> Json:
+        self._on_written(written)
+        return written
+
+    async def _get(self, path: str) -> Json | None:
+        try:
+            return await self._send("GET", path)
+        except StoreError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def _list(self, path: str, label_selector: str = "") -> list[Json]:
+        answer = await self._send("GET", path, labelSelector=label_selector)
+        items: list[Json] = answer.get("items") or []
+        return items
+
+    async def _apply(self, plural: str, body: Json, over: Json | None) -> Json:
+        new = body["metadata"]
+        lock = _NEW if over is None else {key: over["metadata"][key] for key in ("uid", "resourceVersion")}
+        path, locked = _core(new["namespace"], plural, new["name"]), body | {"metadata": new | lock}
+        return await self._send("PATCH", path, locked, _APPLY_PATCH, fieldManager=FIELD_MANAGER, force="true")
+
+    async def _send(
+        self, method: str, path: str, body: Json | None = None, content_type: str = _JSON, **query: str
+    ) -> Json:
+        return await call(
+            self._api, method, path, params=query, body=body, content_type=content_type, seconds=TIMEOUT_SECONDS
+        )
+
+
+def _core(namespace: str, plural: str, name: str = "") -> str:
+    return f"/api/v1/namespaces/{quote(namespace)}/{plural}{'/' + quote(name) if name else ''}"

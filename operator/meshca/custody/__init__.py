@@ -1,0 +1,1 @@
+"""Where a root and its key come from, a kind in each module."""

@@ -1,0 +1,324 @@
+"""The main flow: observe, plan, apply, report; one MeshCA, one pass.
+
+The clock is read here and handed on. What to do is core/rotation.py's business,
+how it is written flow/apply.py's.
+"""
+
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from meshca.cluster.clock import ServerClock, local_now
+from meshca.cluster.store import Store
+from meshca.core.model import (
+    NOTHING_ASIDE,
+    Absent,
+    Action,
+    Aside,
+    Blocked,
+    Hold,
+    Observed,
+    Plan,
+    Step,
+    TargetState,
+    object_of,
+    target_of,
+)
+from meshca.core.rotation import needs_reloads, plan
+from meshca.core.situation import Situation, situate
+from meshca.core.spec import MeshCASpec
+from meshca.core.status import (
+    Trouble,
+    build_status,
+    has_copies,
+    invalid_status,
+    is_reported_elsewhere,
+    next_wake,
+    reported_targets,
+    troubled_status,
+)
+from meshca.errors import ConflictError, InternalError, MeshCAError, StoreError
+from meshca.flow.apply import Writer
+from meshca.flow.observe import Snapshot, observe, with_reloads
+from meshca.flow.refusals import explain, is_lasting
+from meshca.flow.registry import Registry, Resource
+from meshca.flow.repairs import Repairs
+from meshca.flow.report import Reporter
+from meshca.settings import Grant
+from meshca.words.names import Reason
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+MOST_STEPS = 256
+"""In one pass: more than any spec needs (targets are limited), less than an endless loop."""
+RECHECK = timedelta(seconds=15)
+"""How soon to look again at what a person must mend: not everything they do raises an event here."""
+RECHECK_RIVAL = timedelta(minutes=5)
+"""How soon to see whether the other operator that serves a MeshCA is still there."""
+MARGIN = timedelta(milliseconds=50)
+"""Wake a little after a date rather than a little before."""
+RETELL = timedelta(hours=1)
+"""How soon to say again what another operator may have replaced by its own view."""
+CLOCKS_AGREE = timedelta(minutes=2)
+"""Within which this pod's clock confirms the API server's."""
+
+
+NOTHING = Plan(None, ())
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass has come to.
+
+    Attributes:
+        snapshot: what the cluster holds.
+        aside: what failed, and is left for the next pass; everything else goes on without it.
+        done: the steps that were taken.
+        trouble: the first error, to be raised again when all is reported.
+        plan: what was decided last.
+    """
+
+    snapshot: Snapshot
+    aside: Aside = NOTHING_ASIDE
+    done: list[Step] = field(default_factory=list)
+    trouble: MeshCAError | None = None
+    plan: Plan = NOTHING
+
+    def reported(self) -> Observed:
+        """Return what people see: a target that was never written is what kept it from it."""
+        targets = {name: self._state(name, state) for name, state in self.snapshot.observed.targets.items()}
+        return replace(self.snapshot.observed, targets=targets)
+
+    def _state(self, name: str, state: TargetState) -> TargetState:
+        holds = [hold for action, hold in self.aside.actions.items() if target_of(action) == name]
+        if isinstance(state, Absent) and (hold := next(iter(holds), self.aside.objects.get(f"target {name}"))):
+            return Blocked(hold.reason, hold.message, is_transient=not hold.stalled)
+        return state
+
+    def fail(self, action: Action, error: MeshCAError, hold: Hold) -> None:
+        """Set aside what failed: this action, or all about its object if the answer may be another the next time."""
+        if error.reason is not Reason.NAMESPACE_NOT_FOUND:  # nothing failed: it is to be created
+            self.trouble = self.trouble or error
+        keep = self.aside.with_action if is_lasting(error) else self.aside.with_object
+        self.aside = keep(action, hold)
+
+
+OnReport = Callable[[Resource, Situation, Plan], None]
+OnStatus = Callable[[Resource, Json], None]
+
+
+class Reconciler:
+    """Brings one MeshCA after the other to where it should be.
+
+    Args:
+        store: the API server.
+        clock: the API server's time.
+        registry: every MeshCA.
+        reporter: writes status and Events.
+        may_write: asked before each write; false when the lease is lost.
+        grant: says how a right that is missing in a namespace is given.
+        on_report: told what was found, for metrics.
+        on_status: told which status is about to be written.
+        on_step: told of every step that was taken, for metrics.
+    """
+
+    def __init__(  # noqa: PLR0913  # the parts of the shell meet here and nowhere else
+        self,
+        *,
+        store: Store,
+        clock: ServerClock,
+        registry: Registry,
+        reporter: Reporter,
+        may_write: Callable[[], bool],
+        grant: Grant,
+        on_report: OnReport,
+        on_status: OnStatus,
+        on_step: Callable[[Resource, Step], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._registry = registry
+        self._reporter = reporter
+        self._may_write = may_write
+        self._grant = grant
+        self._on_report = on_report
+        self._on_status = on_status
+        self._on_step = on_step
+        self._repairs = Repairs()
+        self._told: dict[str, datetime] = {}
+
+    async def reconcile(self, name: str) -> float | None:
+        """Make one pass; return in how many seconds the next is due, None if only when something changes.
+
+        Raises:
+            MeshCAError: to be tried again, after it has been reported.
+        """
+        resource = self._registry.get(name)
+        if resource is None:
+            return None
+        try:
+            return await self._pass(resource)
+        except MeshCAError:
+            raise
+        except Exception as fault:  # noqa: BLE001  # whatever it is, people must hear that the pass came to nothing
+            error = _internal(resource, fault)
+            await self._report_trouble(resource, error)
+            raise error from None
+
+    async def _pass(self, resource: Resource) -> float | None:
+        if resource.spec is None:
+            assert resource.error is not None, "a spec that was not understood at all has an error"
+            now = self._clock.now()
+            status = invalid_status(resource.error.message, resource.status, resource.generation, now)
+            await self._write(resource, status, now)
+            return None
+        outcome = await self._advance(resource, resource.spec, Pass(await self._observe(resource, resource.spec)))
+        return await self._report(resource, resource.spec, outcome)
+
+    async def _observe(self, resource: Resource, spec: MeshCASpec) -> Snapshot:
+        now = self._clock.now()
+        try:
+            return await observe(
+                self._store,
+                resource.owner,
+                spec,
+                now,
+                claimed=self._registry.claimed(resource),
+                exists=lambda other: self._registry.get(other) is not None,
+                reported=reported_targets(resource.status),
+                grant=self._grant,
+            )
+        except StoreError as error:
+            await self._report_trouble(resource, error)
+            raise
+
+    async def _report_trouble(self, resource: Resource, error: MeshCAError) -> None:
+        """Say that a pass came to nothing: all else that was said stays as it was."""
+        now = self._clock.now()
+        trouble = Trouble(error.reason, error.message)
+        await self._write(resource, troubled_status(trouble, resource.status, resource.generation, now), now)
+
+    async def _advance(self, resource: Resource, spec: MeshCASpec, outcome: Pass) -> Pass:
+        """Take one step after the other until none is due."""
+        for _ in range(MOST_STEPS):
+            now = self._clock.now()
+            await self._ask_istiods(spec, outcome, now)
+            seen = self._seen(resource, outcome.snapshot.observed, now)
+            outcome.plan = plan(spec, seen, now, outcome.aside)
+            step = outcome.plan.step
+            if step is None or spec.suspend or not self._may_write():
+                break
+            if await self._take(resource, spec, step, outcome, now):
+                self._repairs.note(resource.owner.uid, step.action, seen, now)
+        else:
+            outcome.trouble = outcome.trouble or _unsettled(outcome)
+        for fault in outcome.plan.faults:
+            outcome.trouble = _internal(resource, fault)
+        return outcome
+
+    def _seen(self, resource: Resource, observed: Observed, now: datetime) -> Observed:
+        """Add what only this process knows: its own clock, and what it put right before."""
+        is_sure = abs(self._clock.skew(local_now())) <= CLOCKS_AGREE
+        return self._repairs.judge(resource.owner.uid, replace(observed, is_clock_sure=is_sure), now)
+
+    async def _take(self, resource: Resource, spec: MeshCASpec, step: Step, outcome: Pass, now: datetime) -> bool:
+        """Take a step, and tell whether it was; if it fails, set it aside."""
+        if step.action in (done.action for done in outcome.done):
+            undone = _undone(step)
+            outcome.fail(step.action, undone, Hold(undone.reason, undone.message, stalled=True))
+            return False
+        try:
+            writer = Writer(self._store, resource.owner, spec, now)
+            outcome.snapshot = await writer.apply(step, outcome.snapshot)
+        except Exception as fault:  # noqa: BLE001  # a fault of ours must not starve what else is due
+            error = fault if isinstance(fault, MeshCAError) else _internal(resource, fault)
+            hold = explain(error, step.action, spec, resource.owner.namespace, self._grant)
+            outcome.fail(step.action, error, hold)
+            return False
+        outcome.done.append(step)
+        self._on_step(resource, step)
+        return True
+
+    async def _ask_istiods(self, spec: MeshCASpec, outcome: Pass, now: datetime) -> None:
+        """Ask whether they load changed roots: only when a rotation is wanted or under way, and once a pass."""
+        observed = outcome.snapshot.observed
+        if not observed.reloads and needs_reloads(situate(spec, observed, now)):
+            outcome.snapshot = await with_reloads(self._store, spec, outcome.snapshot, grant=self._grant)
+
+    async def _report(self, resource: Resource, spec: MeshCASpec, outcome: Pass) -> float | None:
+        now = self._clock.now()
+        situation = situate(spec, self._seen(resource, outcome.reported(), now), now)
+        error = outcome.trouble
+        trouble = Trouble(error.reason, error.message) if error and not isinstance(error, ConflictError) else None
+        status = build_status(situation, outcome.plan, outcome.done, resource.status, resource.generation, trouble)
+        self._on_report(resource, situation, outcome.plan)
+        if self._is_others_to_report(resource, situation, now):
+            _log_rival(resource, outcome.plan)
+            return RECHECK_RIVAL.total_seconds()
+        await self._write(resource, status, now, outcome.done)
+        delay = _delay(outcome.plan, now)
+        if error is not None:
+            error.look_again = delay
+            raise error
+        return delay
+
+    def _is_others_to_report(self, resource: Resource, situation: Situation, now: datetime) -> bool:
+        """Tell whether another operator says what there is to say.
+
+        Where its roots are here too it may be gone, and its last words still stand: these are ours to replace, but
+        not again and again, should it be alive.
+        """
+        if is_reported_elsewhere(situation.observed, resource.status, resource.generation, now):
+            return True
+        if not has_copies(situation.observed):
+            return False
+        told = self._told.get(resource.owner.uid)
+        if told is not None and now < told + RETELL:
+            return True
+        self._told[resource.owner.uid] = now
+        return False
+
+    async def _write(self, resource: Resource, status: Json, now: datetime, done: Sequence[Step] = ()) -> None:
+        if not self._may_write():
+            return
+        self._on_status(resource, status)
+        await self._reporter.report(resource, status, done, now)
+        self._registry.note_status(resource, status)
+
+
+def _internal(resource: Resource, fault: Exception) -> InternalError:
+    """Log a fault of ours with its trace, but without its words: they may quote a key."""
+    error = InternalError(fault)
+    trace = "".join(traceback.format_tb(fault.__traceback__))
+    fields = {"meshca": resource.owner.name, "reason": error.reason.value}
+    logger.error("%s\n%s", error.message, trace, extra=fields)
+    return error
+
+
+def _undone(step: Step) -> MeshCAError:
+    what = f"{object_of(step.action)} is not as it was just written: {step.message}"
+    remedy = "let the policy, webhook or controller that changes it leave this object alone"
+    return MeshCAError(Reason.REPAIR_UNDONE, f"{what}; {remedy}")
+
+
+def _unsettled(outcome: Pass) -> MeshCAError:
+    last = outcome.done[-1].message if outcome.done else "nothing"
+    return MeshCAError(Reason.UNSETTLED, f"a pass did not come to an end after {MOST_STEPS} steps, the last: {last}")
+
+
+def _log_rival(resource: Resource, decided: Plan) -> None:
+    for hold in decided.holds:
+        logger.warning("%s", hold.message, extra={"meshca": resource.owner.name, "reason": hold.reason.value})
+
+
+def _delay(decided: Plan, now: datetime) -> float | None:
+    wake = next_wake(decided, now)
+    dates = [] if wake is None else [wake]
+    if any(hold.stalled for hold in decided.holds):
+        dates.append(now + RECHECK)
+    return (min(dates) - now + MARGIN).total_seconds() if dates else None

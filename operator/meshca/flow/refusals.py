@@ -1,0 +1,91 @@
+"""What a failed write means to people: whose move it is, and which.
+
+Turns an error into the Hold that stands in for the step. What the API server has
+refused for a lasting reason stalls, with the object, the cause and the remedy; what
+may be different the next time does not.
+"""
+
+import re
+
+from meshca.core.model import Action, CleanTarget, Hold, WriteCacerts, WriteConfigMap, target_of
+from meshca.core.spec import MeshCASpec
+from meshca.errors import ConflictError, MeshCAError, StoreError
+from meshca.settings import Grant
+from meshca.words.names import Reason, root_secret_name
+
+TOO_MANY = 429
+CLIENT_ERRORS = range(400, 500)
+
+_MANAGER = re.compile(r'conflicts? with "([^"]{1,80})"')
+
+
+def is_lasting(error: MeshCAError) -> bool:
+    """Tell whether the very same write would fail again, as long as nobody changes something else."""
+    if not isinstance(error, StoreError):
+        return error.reason is not Reason.INTERNAL_ERROR
+    if isinstance(error, ConflictError):
+        return _MANAGER.search(error.message) is not None
+    return error.status in CLIENT_ERRORS and error.status != TOO_MANY
+
+
+def explain(error: MeshCAError, action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> Hold:
+    """Say what keeps a step from being taken.
+
+    Args:
+        error: what it failed with.
+        action: what it would have done.
+        spec: of the MeshCA.
+        namespace: the operator's own.
+        grant: says how a right is given.
+    """
+    where = _object(action, spec, namespace)
+    if not is_lasting(error):
+        return Hold(error.reason, f"{where} is not written yet: {error.message}")
+    if not isinstance(error, StoreError) or error.reason not in {Reason.FORBIDDEN, Reason.API_ERROR}:
+        return Hold(error.reason, f"{where} is not written: {error.message}", stalled=True)
+    reason, remedy = _remedy(error, action, spec, namespace, grant)
+    return Hold(reason, f"{where} cannot be written: {remedy} ({error.message})", stalled=True)
+
+
+_REMEDIES = {
+    "exceeded quota": (Reason.QUOTA_EXCEEDED, "a ResourceQuota of its namespace is used up; raise it"),
+    "is being terminated": (Reason.WRITE_REFUSED, "its namespace is being deleted"),
+    "admission webhook": (Reason.WRITE_REFUSED, "a webhook refuses it; let it admit the operator's writes"),
+    "AdmissionPolicy": (Reason.WRITE_REFUSED, "an admission policy refuses it; let it admit the operator's writes"),
+}
+"""What an API server's sentence tells, by words in it, and what helps."""
+
+
+def _remedy(error: StoreError, action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> tuple[Reason, str]:
+    if isinstance(error, ConflictError):
+        found = _MANAGER.search(error.message)
+        manager = found[1] if found else "somebody"
+        return Reason.FIELD_CONFLICT, f"field manager {manager} holds its fields; let it give them up"
+    known = next((remedy for words, remedy in _REMEDIES.items() if words in error.message), None)
+    if known is not None:
+        return known
+    if error.reason is Reason.FORBIDDEN:
+        return Reason.FORBIDDEN, _right(action, spec, namespace, grant)
+    if "immutable" in error.message and isinstance(action, WriteCacerts | WriteConfigMap):
+        return Reason.SECRET_IMMUTABLE, "it is immutable; delete it, it is made anew at once"
+    return Reason.WRITE_REFUSED, "the API server refuses it"
+
+
+def _right(action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> str:
+    if (name := target_of(action)) is not None:
+        target = spec.target(name)
+        return grant(target.namespace, target.secret_name)
+    return (
+        f"restore the operator's own Role and RoleBinding in namespace {namespace} (helm upgrade, or deploy/rbac.yaml)"
+    )
+
+
+def _object(action: Action, spec: MeshCASpec, namespace: str) -> str:
+    match action:
+        case WriteCacerts(name) | CleanTarget(name):
+            target = spec.target(name)
+            return f"Secret {target.namespace}/{target.secret_name}"
+        case WriteConfigMap(name):
+            return f"ConfigMap {namespace}/{name}"
+        case _:
+            return f"Secret {namespace}/{root_secret_name(spec.name, action.revision)}"

@@ -1,0 +1,1 @@
+"""The running operator: its parts put together, its queue, its metrics."""

@@ -1,0 +1,321 @@
+"""One running operator: the parts put together, started in order, ended in order.
+
+kopf, on its way out, cancels every task that is younger than itself; so all of
+ours start before it, and it starts only in the process that leads.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from http import HTTPStatus
+from typing import Any
+
+import kopf
+
+from meshca.cluster.clock import ServerClock, local_now
+from meshca.cluster.connection import Connection, OnResponse, Pulse, call, connect
+from meshca.cluster.election import Election
+from meshca.cluster.kopf_handlers import make_registry
+from meshca.cluster.kopf_settings import kopf_session, kopf_settings
+from meshca.cluster.object_watch import CONFIG_MAPS, SecretWatch
+from meshca.cluster.store import Store
+from meshca.cluster.stream import Ref
+from meshca.core.model import Plan
+from meshca.core.situation import Situation
+from meshca.core.spec import FromSecret, MeshCASpec
+from meshca.errors import MeshCAError, StoreError
+from meshca.flow.reconcile import Reconciler
+from meshca.flow.registry import Registry, Resource, read_resource
+from meshca.flow.report import Reporter
+from meshca.pki.certs import BACKDATE
+from meshca.process.http import MonitoringServer, at_most
+from meshca.process.metrics import Metrics, Process
+from meshca.process.workqueue import WorkQueue
+from meshca.settings import Settings
+from meshca.words.names import GROUP, LEASE_NAME, PLURAL, VERSION
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 0.7
+"""For passes that are running at SIGTERM; the whole process is gone within 2 s."""
+CRD_RETRY_SECONDS = 2.0
+WATCH_OPENS_SECONDS = 3.0
+WATCH_SILENCE_SECONDS = 200.0
+"""Two bookmarks missed, and a reconnection."""
+RESYNC_SECONDS = 3600.0
+LAG_SECONDS = 5.0
+STUCK_SECONDS = 300.0
+
+
+class Operator:
+    """The running operator.
+
+    Args:
+        settings: what the process was told.
+        connection: the way to the API server.
+        clock: the API server's time.
+        counter: counts the connection's requests, as soon as there are metrics.
+    """
+
+    def __init__(self, settings: Settings, connection: Connection, clock: ServerClock, counter: "Deferred") -> None:
+        self._settings = settings
+        self._connection = connection
+        self._clock = clock
+        self._stop = asyncio.Event()
+        self._pulse = Pulse()
+        self._registry = Registry()
+        self._reported: dict[str, tuple[int, Any]] = {}
+        self._crd_trouble: str | None = f"the CRD {PLURAL}.{GROUP} has not been looked for yet"
+        self._election = Election(connection.api, settings.namespace, LEASE_NAME, settings.identity, now=local_now)
+        self._watch = SecretWatch(connection, settings.namespace, self._on_secret)
+        self._store = Store(connection.api, self._on_written)
+        self._queue = WorkQueue(self._reconcile)
+        clock.follow(self._on_clock_moved)
+        self._metrics = Metrics(self._process())
+        counter.resolve(self._metrics)
+        self._reconciler = Reconciler(
+            store=self._store,
+            clock=clock,
+            registry=self._registry,
+            reporter=Reporter(self._store, settings.identity),
+            may_write=lambda: self._election.is_leader,
+            grant=settings.grant,
+            on_report=self._on_findings,
+            on_status=self._on_status,
+            on_step=self._metrics.count_step,
+        )
+
+    def handle_signals(self) -> None:
+        """End on SIGTERM and SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+
+    async def run(self) -> int:
+        """Run until asked to stop, or until the work cannot go on. Returns the process's exit code."""
+        server = MonitoringServer(
+            self._settings.metrics_address,
+            self._metrics.registry,
+            health=[
+                at_most("the event loop was late by", lambda: self._queue.loop_lag, LAG_SECONDS),
+                at_most("a pass over a MeshCA has taken", lambda: self._queue.oldest_age, STUCK_SECONDS),
+                at_most("nothing was heard from the watches for", self._watch_silence, WATCH_SILENCE_SECONDS),
+            ],
+            ready=[
+                lambda: self._crd_trouble,
+                lambda: self._election.trouble,
+            ],
+        )
+        await server.start()
+        self._election.start()
+        try:
+            if await self._until_stopped(self._lead()):
+                return 0
+            logger.error("the work ended by itself; the process ends, to be started again")
+            return 1
+        finally:
+            await self._election.stop()
+            await self._watch.stop()
+            await server.stop()
+
+    async def _until_stopped(self, work: Any) -> bool:
+        """Run the work until it ends, the lease is lost or a stop is asked for; tell whether it was the last."""
+        tasks = [asyncio.ensure_future(each) for each in (work, self._election.lost.wait(), self._stop.wait())]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await self._queue.stop(GRACE_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks[0] in done and (error := tasks[0].exception()):
+            logger.error("%s", error, exc_info=error)
+        return tasks[2] in done
+
+    async def _lead(self) -> None:
+        """Work: wait for the CRD and the lease, then watch."""
+        await self._wait_for_crd()
+        await self._election.wait_until_leader()
+        self._watch.start()
+        # Without any right to Secrets it never opens, and the first pass will say so.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_OPENS_SECONDS):
+                await self._watch.wait_until_open()
+        self._pulse.beat()
+        self._queue.start()
+        ready = asyncio.Event()
+        # No stop_flag: kopf would wait 5 s for its own waiter of it. It is cancelled instead.
+        watching = kopf.operator(
+            registry=make_registry(self._on_meshca, self._login),
+            settings=kopf_settings(),
+            # Else kopf asks for the name of the user, and a container has none. (Of a type that it does not export.)
+            identity=self._settings.identity,  # type: ignore[arg-type]
+            clusterwide=True,
+            standalone=True,
+            ready_flag=ready,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(watching)
+            tasks.create_task(self._find_missed_deletions())
+            await ready.wait()
+            self.handle_signals()  # kopf has just put its own handlers in place of ours
+
+    async def _find_missed_deletions(self) -> None:
+        """Forget MeshCAs that were deleted while the watch was down: kopf never tells of them.
+
+        After a new list kopf compares nothing with what it knew (kopf/_cogs/clients/watching.py).
+        """
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            try:
+                present = {each["metadata"]["name"] for each in await self._store.list_meshcas()}
+            except StoreError as error:
+                logger.warning("%s", error.message)
+                continue
+            for name in set(self._registry) - present:
+                known = self._registry.get(name)
+                self._forget(name, known.owner.uid if known else "")
+
+    async def _login(self) -> kopf.AiohttpSession:
+        return kopf_session(self._connection, self._pulse)
+
+    async def _wait_for_crd(self) -> None:
+        """Return when MeshCAs can be listed: kopf never finds a CRD that is younger than itself."""
+        while self._crd_trouble is not None:
+            try:
+                await call(self._connection.api, "GET", f"/apis/{GROUP}/{VERSION}/{PLURAL}", params={"limit": "1"})
+                self._crd_trouble = None
+            except StoreError as error:
+                missing = error.status == HTTPStatus.NOT_FOUND
+                trouble = f"the CRD {PLURAL}.{GROUP} is not installed" if missing else error.message
+                if trouble != self._crd_trouble:
+                    logger.warning("waiting: %s", trouble)
+                self._crd_trouble = trouble
+                await asyncio.sleep(CRD_RETRY_SECONDS)
+
+    # --- What happens ---------------------------------------------------------
+
+    def _on_meshca(self, kind: str | None, body: dict[str, Any]) -> None:
+        metadata = body["metadata"]
+        name = metadata["name"]
+        if kind == "DELETED" or metadata.get("deletionTimestamp"):
+            self._forget(name, metadata["uid"])
+            return
+        resource = read_resource(body, self._settings.namespace, self._registry.get(name))
+        rivals = self._registry.put(resource)
+        if resource.spec is not None:
+            self._watch.set_targets(name, self._watched(resource.spec))
+        if self._reported.get(name) != (resource.generation, resource.status):
+            self._queue.add(name)
+        for rival in rivals:
+            self._queue.add(rival)
+
+    def _forget(self, name: str, uid: str) -> None:
+        """Forget a MeshCA, but not a younger one of its name: kopf tells of each uid by itself, in any order."""
+        known = self._registry.get(name)
+        if known is None or known.owner.uid != uid:
+            return
+        rivals = self._registry.drop(name)
+        self._queue.forget(name)
+        self._watch.set_targets(name, ())
+        self._metrics.forget(name)
+        self._reported.pop(name, None)
+        for rival in rivals:
+            self._queue.add(rival)
+
+    def _watched(self, spec: MeshCASpec) -> set[Ref]:
+        watched, own = {Ref(target.namespace, target.secret_name) for target in spec.targets}, self._settings.namespace
+        if isinstance(spec.root.source, FromSecret):
+            watched.add(Ref(own, spec.root.source.name))
+        if spec.config_map is not None:
+            watched.add(Ref(own, spec.config_map, CONFIG_MAPS))
+        return watched
+
+    def _on_secret(self, meshca: str) -> None:
+        if self._registry.get(meshca) is not None:
+            self._queue.add(meshca)
+
+    def _on_written(self, written: dict[str, Any]) -> None:
+        metadata, resource = written["metadata"], f"{written['kind'].lower()}s"
+        self._watch.expect(Ref(metadata["namespace"], metadata["name"], resource), metadata["resourceVersion"])
+
+    def _on_clock_moved(self, seconds: float) -> None:
+        logger.warning("the API server's clock moved by %+.0f s against this machine's; every timer follows", seconds)
+        self._queue.clock_moved(seconds)
+        if abs(seconds) > BACKDATE.total_seconds():
+            for name in self._registry:  # what was made meanwhile may not be valid yet
+                self._queue.add(name)
+
+    def _on_findings(self, resource: Resource, situation: Situation, plan: Plan) -> None:
+        if self._is_known(resource):
+            self._metrics.note_findings(resource, situation, plan)
+
+    def _on_status(self, resource: Resource, status: dict[str, Any]) -> None:
+        if self._is_known(resource):
+            self._reported[resource.owner.name] = (resource.generation, status)
+            self._metrics.note_status(resource, status)
+
+    def _is_known(self, resource: Resource) -> bool:
+        """Tell whether a MeshCA is still there: a pass that was running when it was deleted leaves nothing behind."""
+        known = self._registry.get(resource.owner.name)
+        return known is not None and known.owner.uid == resource.owner.uid
+
+    async def _reconcile(self, name: str) -> float | None:
+        try:
+            delay = await self._reconciler.reconcile(name)
+        except MeshCAError as error:
+            self._metrics.count_pass(error.reason.value)
+            raise
+        self._metrics.count_pass("ok")
+        if (resource := self._registry.get(name)) is not None:
+            self._metrics.note_pass(resource, self._clock.now())
+        return delay
+
+    # --- What is measured -----------------------------------------------------
+
+    def _process(self) -> Process:
+        return Process(
+            is_leader=lambda: self._election.is_leader and self._crd_trouble is None,
+            queue_depth=lambda: self._queue.depth,
+            loop_lag=lambda: self._queue.loop_lag,
+            watch_silence=self._watch_silence,
+            clock_skew=self._skew,
+        )
+
+    def _watch_silence(self) -> float:
+        """Seconds; a standby watches nothing and is fine."""
+        if not self._election.is_leader or not self._watch.is_open:
+            return 0.0
+        return max(self._watch.silence, self._pulse.silence())
+
+    def _skew(self) -> float:
+        return self._clock.skew(local_now()).total_seconds() if self._clock.is_known else 0.0
+
+
+class Deferred:
+    """Counts requests before the metrics that they are counted in exist."""
+
+    def __init__(self) -> None:
+        self._count: OnResponse = lambda *_: None
+
+    def resolve(self, metrics: Metrics) -> None:
+        """From now on count in these."""
+        self._count = metrics.count_request
+
+    def __call__(self, verb: str, resource: str, status: int) -> None:
+        """Count an answer."""
+        self._count(verb, resource, status)
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT. Returns the process's exit code.
+
+    Raises:
+        StoreError: there is no way to an API server.
+    """
+    clock, counter = ServerClock(), Deferred()
+    connection = await connect(clock, counter)
+    try:
+        operator = Operator(settings, connection, clock, counter)
+        operator.handle_signals()
+        return await operator.run()
+    finally:
+        await connection.close()

@@ -1,0 +1,127 @@
+"""Will istiod load a changed set of roots? Read from its Deployments.
+
+Stock Istio has `ISTIO_MULTIROOT_MESH` off. istiod then ignores a changed
+`root-cert.pem` together with everything else in the same update, says so only
+in its log, and loads the new signer at its next restart: from then on every
+CSR fails (istio pilot/pkg/bootstrap/istio_ca.go, handleEvent). A rotation must
+not begin there.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from meshca.core.model import Reload
+from meshca.words.names import Reason
+from meshca.words.text import moment
+
+Json = Mapping[str, Any]
+
+SELECTOR = "app=istiod"
+"""The label that every way to install Istio puts on istiod's Deployments, of all revisions."""
+OLDEST = (1, 20)
+"""The first Istio that can take a changed set of roots without a restart."""
+
+_FLAG = "ISTIO_MULTIROOT_MESH"
+_YOUR_WORD = (
+    f"only if you have seen {_FLAG}=true in the running pods, of Istio 1.20 or newer, set rootReload: Live: if that is"
+    " not so, the rotation is an outage at istiod's next restart"
+)
+_AMBIENT = "PILOT_ENABLE_AMBIENT"
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")  # Go's strconv.ParseBool, as istio pkg/env reads it
+_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:[.-].*)?")
+_VERSION_LABELS = ("app.kubernetes.io/version", "operator.istio.io/version")
+
+
+def judge(namespace: str, deployments: Sequence[Json]) -> Reload:
+    """Tell whether every istiod of a namespace will load a changed set of roots.
+
+    Args:
+        namespace: where they run, for the message.
+        deployments: the Deployments there that match SELECTOR, as the API server gives them.
+    """
+    running = [each for each in deployments if runs(each)]
+    if not running:
+        message = (
+            f"no running istiod (a Deployment labelled {SELECTOR}) was found in namespace {namespace}; {_YOUR_WORD}"
+        )
+        return Reload(Reason.ISTIOD_NOT_FOUND, message)
+    verdicts = [_judge_one(each) for each in running]
+    changed = [at for each in running if (at := _changed_at(each)) is not None]
+    verdict = next(
+        (verdict for verdict in verdicts if verdict.reason is not None), Reload(None, "", max(changed, default=None))
+    )
+    return replace(verdict, ambient=has_ambient(running))
+
+
+def runs(deployment: Json) -> bool:
+    """Tell whether a Deployment is meant to have pods."""
+    return bool((deployment.get("spec") or {}).get("replicas", 1) != 0)
+
+
+def has_ambient(deployments: Sequence[Json]) -> bool:
+    """Tell whether an istiod among these Deployments serves ztunnels (`PILOT_ENABLE_AMBIENT`)."""
+    containers = [container for each in deployments if (container := _container(each)) is not None]
+    entries = [entry for container in containers for entry in container.get("env") or ()]
+    return any(entry.get("name") == _AMBIENT and entry.get("value") in _TRUE for entry in entries)
+
+
+def _judge_one(deployment: Json) -> Reload:
+    name = f"{deployment['metadata'].get('namespace', '')}/{deployment['metadata']['name']}"
+    container = _container(deployment)
+    if container is None:
+        return Reload(Reason.ISTIOD_UNKNOWN, f"Deployment {name} has no container called discovery; {_YOUR_WORD}")
+    version = _version(deployment, container)
+    if version is None:
+        message = f"the Istio version of Deployment {name} cannot be read from its image; {_YOUR_WORD}"
+        return Reload(Reason.ISTIOD_UNKNOWN, message)
+    if version < OLDEST:
+        message = f"Deployment {name} runs Istio {version[0]}.{version[1]}, which never loads a changed set of roots"
+        return Reload(Reason.ISTIOD_TOO_OLD, f"{message}; upgrade to 1.20 or newer")
+    return _judge_flag(name, container) or _judge_rollout(name, deployment) or Reload(None, "")
+
+
+def _judge_flag(name: str, container: Json) -> Reload | None:
+    entry: Json = next((each for each in container.get("env") or () if each.get("name") == _FLAG), {})
+    if "valueFrom" in entry:
+        message = f"Deployment {name} takes {_FLAG} from elsewhere; give its value there, or {_YOUR_WORD}"
+        return Reload(Reason.ISTIOD_UNKNOWN, message)
+    if entry.get("value") in _TRUE:
+        return None
+    message = f"istiod would ignore the new root: set {_FLAG}=true on Deployment {name} (Helm: pilot.env.{_FLAG}=true)"
+    return Reload(Reason.MULTI_ROOT_DISABLED, message)
+
+
+def _judge_rollout(name: str, deployment: Json) -> Reload | None:
+    """The flag counts when every pod has it; without a status there is nobody who rolls out anything."""
+    status = deployment.get("status") or {}
+    if "observedGeneration" not in status:
+        return None
+    wanted = deployment.get("spec", {}).get("replicas", 1)
+    is_seen = status["observedGeneration"] >= deployment["metadata"].get("generation", 0)
+    if is_seen and status.get("updatedReplicas", 0) >= wanted and status.get("replicas", 0) <= wanted:
+        return None
+    return Reload(Reason.ISTIOD_UNKNOWN, f"Deployment {name} is being rolled out; wait until every pod is up to date")
+
+
+def _changed_at(deployment: Json) -> datetime | None:
+    """Return when a Deployment was last written, by the API server's stamps; autoscalers write `scale`, not it."""
+    entries = deployment["metadata"].get("managedFields") or ()
+    times = [moment(each.get("time"), None) for each in entries if not each.get("subresource")]
+    return max((time for time in times if time is not None), default=None)
+
+
+def _container(deployment: Json) -> Json | None:
+    containers: Sequence[Json] = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
+    named = [each for each in containers if each.get("name") == "discovery"] or containers
+    return named[0] if len(named) == 1 else None
+
+
+def _version(deployment: Json, container: Json) -> tuple[int, int] | None:
+    image = str(container.get("image", "")).partition("@")[0]
+    labels = deployment["metadata"].get("labels") or {}
+    named = [image.rpartition("/")[2].partition(":")[2], *(str(labels.get(label, "")) for label in _VERSION_LABELS)]
+    found = next((match for text in named if (match := _VERSION.fullmatch(text))), None)
+    return None if found is None else (int(found[1]), int(found[2]))

@@ -1,0 +1,203 @@
+"""Does a mesh run on another root where a target's first `cacerts` would be written? Told from what it leaves behind.
+
+istiod that starts without `cacerts` signs with a CA of its own (Secret `istio-ca-secret`) and does not look for
+`cacerts` before it starts again. A `cacerts` of ours beside it is a trap: at its next restart istiod signs under a
+root that no workload trusts (istio pilot/pkg/bootstrap/istio_ca.go, detectSigningCABundleAndCRL). So before the first
+write everything that names a root counts, and only a namespace that names none, or ours, is served:
+
+    ConfigMap istio-ca-root-cert    what istiod tells every proxy to trust. It decides, whatever else is left over:
+                                    all ours: the mesh is ours, and lost its cacerts; another, or one that cannot be
+                                    read: not ours
+    Secret istio-ca-secret          without that ConfigMap: istiod's own CA, also if no istiod runs now, since
+                                    workloads or an istiod elsewhere may still use it
+    Deployments of istiod           without either: one that is Ready has a root that cannot be seen; one that is not
+                                    has no CA yet, and will find ours
+
+Stock istiod reads no other Secret than `cacerts`: a target with another `secretName` changes no mesh by being written.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshca.core.model import Blocked, Root
+from meshca.core.spec import TargetSpec
+from meshca.errors import PKIError
+from meshca.pki import certs
+from meshca.pki.certs import Certificate
+from meshca.targets import istiod
+from meshca.words.names import CACERTS, Reason
+from meshca.words.text import when
+
+Json = Mapping[str, Any]
+
+CONFIG_MAP = "istio-ca-root-cert"
+"""What istiod tells the proxies of a namespace to trust (istio namespacecontroller.go); key ROOT_CERT."""
+CA_SECRET = "istio-ca-secret"
+"""istiod's self-signed CA (istio security/pkg/pki/ca/ca.go); its certificate is under the key CA_CERT."""
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_MOST_NAMED = 2
+"""Roots in one message: it ends in an Event, which has 1,024 bytes."""
+_PROXIES = (
+    "kubectl get pods -A -o 'custom-columns=POD:.metadata.name,CONTAINERS:.spec.containers[*].name,"
+    "INIT:.spec.initContainers[*].name' | grep -e POD -e istio-proxy"
+)
+"""Prints its heading alone where no pod is in a mesh, and not even that where it may not look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """What a mesh leaves in the namespace of its istiod.
+
+    Attributes:
+        published: `root-cert.pem` of the ConfigMap CONFIG_MAP, empty if it has none; None without that ConfigMap.
+        own_ca: the certificate in the Secret CA_SECRET, empty if it has none; None without that Secret.
+        deployments: istiod's, as the API server gives them.
+    """
+
+    published: bytes | None = None
+    own_ca: bytes | None = field(default=None, repr=False)
+    deployments: Sequence[Json] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ours:
+    """The roots that a mesh of this MeshCA may be on.
+
+    Attributes:
+        meshca: its name.
+        roots: those that it has.
+        given: the one that it would import.
+    """
+
+    meshca: str
+    roots: Sequence[Root]
+    given: Certificate | None = None
+
+
+def is_asked(target: TargetSpec) -> bool:
+    """Tell whether istiod would take up what is written to a target."""
+    return target.secret_name == CACERTS
+
+
+def judge(target: TargetSpec, traces: Traces, ours: Ours, *, was_published: bool) -> Blocked | None:
+    """Tell why a target without a Secret must not get one; None when it may.
+
+    Args:
+        target: whose Secret is not there.
+        traces: what there is in its namespace.
+        ours: the roots that would harm nobody there.
+        was_published: the last report had the target's Secret, so that its istiod has been ours.
+    """
+    seen = traces.own_ca if traces.published is None else traces.published
+    if seen is None:
+        is_unseen = any(map(_is_ready, traces.deployments)) and not was_published
+        return _blocked(_unseen(target)) if is_unseen else None
+    roots = _read(seen)
+    strangers = _strangers(roots, _read(traces.own_ca or b""), ours)
+    if roots and not strangers:
+        return None
+    named = _named(strangers)
+    return _blocked(
+        _running(target, named) if any(map(istiod.runs, traces.deployments)) else _left(target, traces, named)
+    )
+
+
+def _read(pem: bytes) -> tuple[Certificate | None, ...]:
+    """Read a bundle of somebody else's as far as it goes; None for each certificate that cannot be read."""
+    # Cut before it is read: nobody's bundle is longer, and what is dropped is a stranger all the same.
+    blocks = _CERTIFICATE.findall(pem[: certs.MAX_BUNDLE_BYTES])[: certs.MAX_BUNDLE_CERTIFICATES]
+    rest: tuple[None, ...] = (None,) if len(pem) > certs.MAX_BUNDLE_BYTES else ()
+    return (*map(_read_one, blocks), *rest)
+
+
+def _read_one(block: bytes) -> Certificate | None:
+    try:
+        return certs.parse(block)
+    except PKIError:
+        return None
+
+
+def _strangers(
+    seen: Sequence[Certificate | None], own_ca: Sequence[Certificate | None], ours: Ours
+) -> list[Certificate | None]:
+    """Return the roots that are not this MeshCA's.
+
+    One that is given but not imported counts as ours, so that a MeshCA can be set up again with its root; not so if it
+    is istiod's own: that istiod looks for no `cacerts`, and no rotation would reach it.
+    """
+    own = {each.fingerprint for each in own_ca if each is not None}
+    held = {root.certificate.fingerprint for root in ours.roots}
+    if ours.given is not None and ours.given.fingerprint not in own:
+        held.add(ours.given.fingerprint)
+    strangers = [each for each in seen if each is None or each.fingerprint not in held]
+    if len(strangers) == len(seen):
+        return strangers
+    return [each for each in strangers if each is None or not _is_retired(each, ours)]
+
+
+def _is_retired(certificate: Certificate, ours: Ours) -> bool:
+    """Tell whether a root that stands beside one of ours was ours: its key is destroyed, istiod's copy is late."""
+    revision = certs.root_revision(certificate, ours.meshca)
+    return revision is not None and revision < max((root.revision for root in ours.roots), default=0)
+
+
+def _is_ready(deployment: Json) -> bool:
+    return bool((deployment.get("status") or {}).get("readyReplicas"))
+
+
+# --- What people are told -----------------------------------------------------
+
+
+def _blocked(message: str) -> Blocked:
+    return Blocked(Reason.MESH_HAS_ANOTHER_CA, message)
+
+
+def _named(strangers: Sequence[Certificate | None]) -> str:
+    names = list(dict.fromkeys(map(_name, strangers))) or ["a root that cannot be read"]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return " and ".join(names[:_MOST_NAMED]) + more
+
+
+def _name(certificate: Certificate | None) -> str:
+    if certificate is None:
+        return "a root that cannot be read"
+    return f"{certificate.subject[:200]} (SHA-256 {certificate.fingerprint}, until {when(certificate.not_after)})"
+
+
+def _stay(target: TargetSpec) -> str:
+    return (
+        "It cannot be taken over yet. Nothing needs to be done: the mesh goes on with the CA that it has. Or let target"
+        f" {target.name} name another namespace"
+    )
+
+
+def _running(target: TargetSpec, named: str) -> str:
+    return (
+        f"a mesh runs in namespace {target.namespace} on another root, {named}. Secret"
+        f" {target.namespace}/{target.secret_name} is not written: istiod would take it up at its next restart and"
+        f" split the mesh. {_stay(target)}"
+    )
+
+
+def _unseen(target: TargetSpec) -> str:
+    return (
+        f"istiod runs in namespace {target.namespace}, and which root its mesh trusts cannot be seen: there is neither"
+        f" ConfigMap {CONFIG_MAP} nor Secret {CA_SECRET}. Secret {target.namespace}/{target.secret_name} is not"
+        f" written: if that root is another one, istiod's next restart would split the mesh. {_stay(target)}"
+    )
+
+
+def _left(target: TargetSpec, traces: Traces, named: str) -> str:
+    namespace = target.namespace
+    found = {f"secret/{CA_SECRET}": traces.own_ca, f"configmap/{CONFIG_MAP}": traces.published}
+    left = " ".join(name for name, content in found.items() if content is not None)
+    return (
+        f"no istiod runs in namespace {namespace}, but {left} is left of a mesh on another root, {named}. Secret"
+        f" {namespace}/{target.secret_name} is not written: workloads or an istiod elsewhere may still use that root."
+        f" Only if no pod is in a mesh, here and in all clusters and VMs that this istiod served ({_PROXIES} prints"
+        f" its heading and nothing else), remove what is left, and the target is served: kubectl -n {namespace} delete"
+        f" {left}"
+    )

@@ -1,0 +1,1 @@
+"""The words that everybody uses: names in the cluster, reasons, durations, dates."""
