@@ -4,7 +4,7 @@ import os
 import socket
 import uuid
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -14,9 +14,6 @@ LogFormat = Literal["text", "json"]
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_METRICS_ADDRESS = ":8080"
-
-Grant = Callable[[str, str], str]
-"""Says how a right that is missing is given, by namespace and name of a target's Secret: `Settings.grant`."""
 
 
 @dataclass(frozen=True)

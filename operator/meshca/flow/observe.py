@@ -11,6 +11,7 @@ from typing import Any
 
 from meshca.cluster import objects
 from meshca.cluster.objects import Owner
+from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
 from meshca.core.model import Absent, Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import FromSecret, MeshCASpec, RootReload, TargetSpec
@@ -18,7 +19,6 @@ from meshca.custody.given import JUDGE, Mesh
 from meshca.errors import PKIError, StoreError
 from meshca.pki.certs import KeyPair
 from meshca.pki.root import not_for_ztunnel, warnings
-from meshca.settings import Grant
 from meshca.targets import istio as target_secret
 from meshca.targets import istiod
 from meshca.targets.running_mesh import spare_running_meshes

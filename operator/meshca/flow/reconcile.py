@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from meshca.cluster.clock import ServerClock, local_now
+from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
 from meshca.core.model import (
     NOTHING_ASIDE,
@@ -47,7 +48,6 @@ from meshca.flow.refusals import explain, is_lasting
 from meshca.flow.registry import Registry, Resource
 from meshca.flow.repairs import Repairs
 from meshca.flow.report import Reporter
-from meshca.settings import Grant
 from meshca.words.names import Reason
 
 logger = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ may be different the next time does not.
 
 import re
 
+from meshca.cluster.rights import Grant
 from meshca.core.model import Action, CleanTarget, Hold, WriteCacerts, WriteConfigMap, target_of
 from meshca.core.spec import MeshCASpec
 from meshca.errors import ConflictError, MeshCAError, StoreError
-from meshca.settings import Grant
 from meshca.words.names import Reason, root_secret_name
 
 TOO_MANY = 429

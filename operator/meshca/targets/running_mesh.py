@@ -8,12 +8,12 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from meshca.cluster.objects import data_of
+from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
 from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.spec import MeshCASpec, TargetSpec
 from meshca.errors import StoreError
 from meshca.pki.certs import Certificate
-from meshca.settings import Grant
 from meshca.targets import istiod, mesh
 from meshca.targets.mesh import Ours, Traces
 from meshca.words.names import CA_CERT, ROOT_CERT, Reason
