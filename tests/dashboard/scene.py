@@ -17,7 +17,7 @@ from demo.controlplane.faults import Fault
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.flow.registry import read_resource
-from meshca.process.metrics import Metrics, Process
+from meshca.process.metrics import Metrics, Process, ProcessGauges
 from tests.core.situations import NOW, lost, observed, published, spec
 from tests.dashboard.dashboard import Query, queries
 from tests.dashboard.exporter import served
@@ -67,7 +67,10 @@ class Neglected:
         """Be scraped."""
         if not self.is_there:
             return ""
-        metrics = Metrics(Process(lambda: False, lambda: 0, lambda: 0.0, lambda: 0.0, lambda: 0.0))
+        metrics = Metrics()
+        metrics.registry.register(
+            ProcessGauges(Process(lambda: False, lambda: 0, lambda: 0.0, lambda: 0.0, lambda: 0.0))
+        )
         resource = read_resource({"metadata": {"name": "neglected", "uid": "u"}}, "ns")
         seen = observed([lost(1)], published(lost(1), 1))
         metrics.note_findings(resource, situate(spec(), seen, NOW), plan(spec(), seen, NOW))

@@ -7,7 +7,7 @@ from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.core.status import Trouble, build_status, troubled_status
 from meshca.flow.registry import read_resource
-from meshca.process.metrics import Metrics, Process
+from meshca.process.metrics import Metrics, Process, ProcessGauges
 from meshca.words.names import STEP_REASONS, Reason
 from tests.core.situations import ACTIVE, IGNORES, NOW, SOLE, lost, observed, published, root, spec
 
@@ -17,7 +17,9 @@ REPAIR = Step(WriteCacerts("istio", 1, (1,), issue=False), Reason.SECRET_REPAIRE
 
 def metrics() -> Metrics:
     """Return metrics of a process that leads."""
-    return Metrics(Process(lambda: True, lambda: 2, lambda: 0.25, lambda: 12.0, lambda: -1.5))
+    made = Metrics()
+    made.registry.register(ProcessGauges(Process(lambda: True, lambda: 2, lambda: 0.25, lambda: 12.0, lambda: -1.5)))
+    return made
 
 
 MESH = read_resource({"metadata": {"name": "mesh", "uid": "u"}}, "ns")

@@ -9,16 +9,17 @@ import pytest
 from demo.controlplane import EmbeddedControlPlane
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import connect
-from meshca.process.operator import Deferred, Operator
+from meshca.process.metrics import Metrics
+from meshca.process.operator import Operator
 from meshca.settings import Settings
 
 
 @pytest.fixture
 async def operator(embedded: EmbeddedControlPlane) -> AsyncIterator[Operator]:
     """An operator that has not begun to work."""
-    clock, counter = ServerClock(), Deferred()
-    connection = await connect(clock, counter, {"KUBECONFIG": str(Path(embedded.kubeconfig))})
-    yield Operator(Settings(), connection, clock, counter)
+    clock, metrics = ServerClock(), Metrics()
+    connection = await connect(clock, metrics.count_request, {"KUBECONFIG": str(Path(embedded.kubeconfig))})
+    yield Operator(Settings(), connection, clock, metrics)
     await connection.close()
 
 

@@ -77,16 +77,15 @@ PROCESS: tuple[tuple[Family, Callable[[Process], float]], ...] = (
 
 
 class Metrics(Collector):
-    """All metrics of the operator.
+    """All metrics of the operator: those of the MeshCAs, and with `ProcessGauges` those of the process.
 
     Attributes:
         registry: what /metrics shows.
     """
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, of no use to an alert
         self.registry = CollectorRegistry()
-        self._process = process
         self._reports: dict[str, Report] = {}
         self._requests, self._steps, self._passes = (self._counter(family) for family in (REQUESTS, STEPS, PASSES))
         for reason in STEP_REASONS:
@@ -136,8 +135,7 @@ class Metrics(Collector):
         self._reports.pop(name, None)
 
     def collect(self) -> Iterator[Metric]:
-        """Compute every gauge."""
-        yield from self._process_gauges()
+        """Compute every gauge of a MeshCA."""
         yield self._repair_counts()
         for gauge in GAUGES:
             yield self._family(gauge)
@@ -156,7 +154,19 @@ class Metrics(Collector):
                 family.add_metric((name, target.name), report.repairs[target.name])
         return family
 
-    def _process_gauges(self) -> Iterator[Metric]:
+
+class ProcessGauges(Collector):
+    """What is measured of the process itself.
+
+    Args:
+        process: asked at the scrape.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def collect(self) -> Iterator[Metric]:
+        """Ask for every value."""
         yield InfoMetricFamily(BUILD.name, BUILD.text, {"version": __version__})
         for family, read in PROCESS:
             yield GaugeMetricFamily(family.name, family.text, value=read(self._process))

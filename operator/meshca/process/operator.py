@@ -11,13 +11,10 @@ import signal
 from http import HTTPStatus
 from typing import Any
 
-import kopf
-
 from meshca.cluster.clock import ServerClock, local_now
-from meshca.cluster.connection import Connection, OnResponse, Pulse, call, connect
+from meshca.cluster.connection import Connection, call, connect
 from meshca.cluster.election import Election
-from meshca.cluster.kopf_handlers import make_registry
-from meshca.cluster.kopf_settings import kopf_session, kopf_settings
+from meshca.cluster.meshca_watch import MeshCAWatch
 from meshca.cluster.object_watch import CONFIG_MAPS, SecretWatch
 from meshca.cluster.store import Store
 from meshca.cluster.stream import Ref
@@ -30,7 +27,7 @@ from meshca.flow.registry import Registry, Resource, read_resource
 from meshca.flow.report import Reporter
 from meshca.pki.certs import BACKDATE
 from meshca.process.http import MonitoringServer, at_most
-from meshca.process.metrics import Metrics, Process
+from meshca.process.metrics import Metrics, Process, ProcessGauges
 from meshca.process.workqueue import WorkQueue
 from meshca.settings import Settings
 from meshca.words.names import GROUP, LEASE_NAME, PLURAL, VERSION
@@ -55,25 +52,25 @@ class Operator:
         settings: what the process was told.
         connection: the way to the API server.
         clock: the API server's time.
-        counter: counts the connection's requests, as soon as there are metrics.
+        metrics: of the whole process; the connection's requests are counted there already.
     """
 
-    def __init__(self, settings: Settings, connection: Connection, clock: ServerClock, counter: "Deferred") -> None:
+    def __init__(self, settings: Settings, connection: Connection, clock: ServerClock, metrics: Metrics) -> None:
         self._settings = settings
         self._connection = connection
         self._clock = clock
         self._stop = asyncio.Event()
-        self._pulse = Pulse()
         self._registry = Registry()
         self._reported: dict[str, tuple[int, Any]] = {}
         self._crd_trouble: str | None = f"the CRD {PLURAL}.{GROUP} has not been looked for yet"
         self._election = Election(connection.api, settings.namespace, LEASE_NAME, settings.identity, now=local_now)
+        self._meshcas = MeshCAWatch(connection, settings.identity, self._on_meshca)
         self._watch = SecretWatch(connection, settings.namespace, self._on_secret)
         self._store = Store(connection.api, self._on_written)
         self._queue = WorkQueue(self._reconcile)
         clock.follow(self._on_clock_moved)
-        self._metrics = Metrics(self._process())
-        counter.resolve(self._metrics)
+        self._metrics = metrics
+        metrics.registry.register(ProcessGauges(self._process()))
         self._reconciler = Reconciler(
             store=self._store,
             clock=clock,
@@ -139,23 +136,12 @@ class Operator:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WATCH_OPENS_SECONDS):
                 await self._watch.wait_until_open()
-        self._pulse.beat()
         self._queue.start()
-        ready = asyncio.Event()
-        # No stop_flag: kopf would wait 5 s for its own waiter of it. It is cancelled instead.
-        watching = kopf.operator(
-            registry=make_registry(self._on_meshca, self._login),
-            settings=kopf_settings(),
-            # Else kopf asks for the name of the user, and a container has none. (Of a type that it does not export.)
-            identity=self._settings.identity,  # type: ignore[arg-type]
-            clusterwide=True,
-            standalone=True,
-            ready_flag=ready,
-        )
+        opened = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(watching)
+            tasks.create_task(self._meshcas.run(opened))
             tasks.create_task(self._find_missed_deletions())
-            await ready.wait()
+            await opened.wait()
             self.handle_signals()  # kopf has just put its own handlers in place of ours
 
     async def _find_missed_deletions(self) -> None:
@@ -173,9 +159,6 @@ class Operator:
             for name in set(self._registry) - present:
                 known = self._registry.get(name)
                 self._forget(name, known.owner.uid if known else "")
-
-    async def _login(self) -> kopf.AiohttpSession:
-        return kopf_session(self._connection, self._pulse)
 
     async def _wait_for_crd(self) -> None:
         """Return when MeshCAs can be listed: kopf never finds a CRD that is younger than itself."""
@@ -284,25 +267,10 @@ class Operator:
         """Seconds; a standby watches nothing and is fine."""
         if not self._election.is_leader or not self._watch.is_open:
             return 0.0
-        return max(self._watch.silence, self._pulse.silence())
+        return max(self._watch.silence, self._meshcas.silence)
 
     def _skew(self) -> float:
         return self._clock.skew(local_now()).total_seconds() if self._clock.is_known else 0.0
-
-
-class Deferred:
-    """Counts requests before the metrics that they are counted in exist."""
-
-    def __init__(self) -> None:
-        self._count: OnResponse = lambda *_: None
-
-    def resolve(self, metrics: Metrics) -> None:
-        """From now on count in these."""
-        self._count = metrics.count_request
-
-    def __call__(self, verb: str, resource: str, status: int) -> None:
-        """Count an answer."""
-        self._count(verb, resource, status)
 
 
 async def run(settings: Settings) -> int:
@@ -311,10 +279,10 @@ async def run(settings: Settings) -> int:
     Raises:
         StoreError: there is no way to an API server.
     """
-    clock, counter = ServerClock(), Deferred()
-    connection = await connect(clock, counter)
+    clock, metrics = ServerClock(), Metrics()
+    connection = await connect(clock, metrics.count_request)
     try:
-        operator = Operator(settings, connection, clock, counter)
+        operator = Operator(settings, connection, clock, metrics)
         operator.handle_signals()
         return await operator.run()
     finally:

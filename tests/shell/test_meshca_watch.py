@@ -14,7 +14,7 @@ from demo.controlplane import EmbeddedControlPlane
 from demo.controlplane.faults import Fault
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Pulse, call, connect
-from meshca.cluster.kopf_settings import SILENCE_SECONDS, EndlessBackoffs, kopf_session, kopf_settings
+from meshca.cluster.meshca_watch import SILENCE_SECONDS, EndlessBackoffs, kopf_session, kopf_settings
 from tests.shell.scripted_api import connected, status, stream
 from tests.shell.virtual_time import in_virtual_time
 

@@ -1,13 +1,15 @@
-"""How kopf is made to only watch MeshCAs, write nothing, and survive what the API server does.
+"""The watch of MeshCAs: all that this program has of kopf, made to only watch, write nothing, and go on.
 
-kopf ends the whole operator on answers that are ordinary for a watch. Here they
-are turned into what it does survive: the end of a stream, and a new list.
+No handler decides or writes. kopf's change handlers, timers and daemons would put
+finalizers and annotations on every object; `on.event` puts nothing. And kopf ends
+the whole operator on answers that are ordinary for a watch: here they are turned
+into what it does survive, the end of a stream and a new list.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import chain, repeat
 from typing import Any, cast
 
@@ -15,7 +17,11 @@ import aiohttp
 import kopf
 
 from meshca.cluster.connection import CONNECT_SECONDS, REQUEST_SECONDS, Connection, Pulse, is_watch
-from meshca.cluster.kopf_storage import NoDiffBase, NoProgress
+from meshca.words.names import GROUP, PLURAL, VERSION
+
+OnEvent = Callable[[str | None, dict[str, Any]], None]
+"""Called with the event's type (ADDED, MODIFIED, DELETED, or None for what a list found) and the object."""
+Login = Callable[[], Awaitable[kopf.AiohttpSession]]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +32,58 @@ SILENCE_SECONDS = 90.0
 ERROR_PAUSE_SECONDS = 1.0
 
 _GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n'
+
+
+class MeshCAWatch:
+    """Calls back with every MeshCA that appears, changes or goes.
+
+    Args:
+        connection: the way to the API server.
+        identity: of this process.
+        on_event: called in the event loop; must not block.
+    """
+
+    def __init__(self, connection: Connection, identity: str, on_event: OnEvent) -> None:
+        self._connection = connection
+        self._identity = identity
+        self._on_event = on_event
+        self._pulse = Pulse()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since anything was heard."""
+        return self._pulse.silence()
+
+    async def run(self, opened: asyncio.Event) -> None:
+        """Watch until cancelled. kopf puts signal handlers of its own in place before `opened` is set."""
+        self._pulse.beat()
+        # No stop_flag: kopf would wait 5 s for its own waiter of it. It is cancelled instead.
+        await kopf.operator(
+            registry=_handlers(self._on_event, self._login),
+            settings=kopf_settings(),
+            # Else kopf asks for the name of the user, and a container has none. (Of a type that it does not export.)
+            identity=self._identity,  # type: ignore[arg-type]
+            clusterwide=True,
+            standalone=True,
+            ready_flag=opened,
+        )
+
+    async def _login(self) -> kopf.AiohttpSession:
+        return kopf_session(self._connection, self._pulse)
+
+
+def _handlers(on_event: OnEvent, login: Login) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(id="login", registry=registry)
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        return await login()
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, id="meshca", registry=registry)
+    async def see(event: Any, **_: Any) -> None:
+        on_event(event["type"], dict(event["object"]))
+
+    return registry
 
 
 def kopf_settings() -> kopf.OperatorSettings:
@@ -139,3 +197,42 @@ async def _gone(error: bytes) -> bytes:
     )
     await asyncio.sleep(ERROR_PAUSE_SECONDS)
     return _GONE
+
+
+# --- kopf's memory of objects, switched off ------------------------------------
+# Per object and event it keeps a deep copy, to detect changes, and the progress of change handlers. We need neither:
+# both would cost a third of the CPU of an event, and an annotation if they were ever stored.
+
+
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Remembers no former state of an object."""
+
+    def build(self, **_: Any) -> Any:
+        """Everything about an object is inessential."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was stored."""
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+
+class NoProgress(kopf.ProgressStorage):
+    """Remembers no progress of handlers: `on.event` handlers have none."""
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was stored."""
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+    def purge(self, **_: Any) -> None:
+        """There is nothing to purge."""
+
+    def touch(self, **_: Any) -> None:
+        """Touch nothing."""
+
+    def clear(self, *, essence: Any) -> Any:
+        """An essence has nothing of ours in it."""
+        return essence
