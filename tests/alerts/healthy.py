@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from meshca.core.model import Step
+from meshca.core.actions import Step
 from meshca.core.rotation import plan
 from meshca.core.simulation import carry_out, empty
 from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec, parse_spec
 from meshca.core.status import build_status
+from meshca.flow.kinds import KINDS
 from meshca.process.gauges import GAUGES
 from meshca.process.last_known import Findings, Report
 
@@ -75,7 +76,6 @@ class Life:
         """Yield the dates that an istiod shows once it has loaded what the targets' Secrets hold."""
         for target in self.spec.targets:
             state = situation.published[target.name]
-            assert state.intermediate is not None
             root = situation.root(state.bundle[0])
             where = {"namespace": target.namespace, "pod": "istiod-0"}
             yield series("citadel_server_cert_chain_expiry_timestamp", **where), _seconds(state.intermediate.not_after)
@@ -98,7 +98,7 @@ def series(metric: str, /, **labels: str) -> str:
 
 def meshca(name: str, spec: dict[str, Any]) -> Life:
     """Return a MeshCA that is created when promtool's clock begins."""
-    return Life(parse_spec(name, spec))
+    return Life(parse_spec(name, spec, KINDS))
 
 
 def scraped(life: Life, length: timedelta, interval: timedelta) -> list[Scrape]:

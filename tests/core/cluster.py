@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from meshca.core.model import Absent, Action, Observed, Published, Reload, Root, Step
+from meshca.core.actions import Action, Step
+from meshca.core.model import Absent, Observed, Published, Reload, Root
 from meshca.core.schedule import issued_at
 from meshca.core.simulation import carry_out
 from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.flow.kinds import KINDS
 from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.names import Reason, RootState
@@ -127,6 +129,7 @@ class Sight:
                 "rotation": {"propagationDelay": f"{self.delay}s"},
                 "targets": [{"name": f"t{n}", "istio": {"namespace": f"istio-{n}"}} for n in range(self.targets)],
             },
+            KINDS,
         )
         return replace(spec, intermediate=replace(spec.intermediate, issued_after=NOW - TICK))
 
@@ -181,7 +184,6 @@ class Sight:
     def _stored(self, spec: MeshCASpec, observed: Observed, target: object) -> Stored | None:
         if not isinstance(target, Published):
             return None
-        assert target.intermediate is not None
         signer = next(root.revision for root in observed.roots if root.signed(target.intermediate))
         asked = spec.intermediate.issued_after
         return Stored(

@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from meshca.core.model import Observed, Published, Reload, Root, TargetState
+from meshca.core.model import Damaged, Listed, Observed, Published, Reload, Root, TargetState
 from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.flow.kinds import KINDS
 from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.names import Reason, RootState
@@ -23,7 +24,7 @@ IGNORES = Reload(Reason.MULTI_ROOT_DISABLED, "istiod would ignore the new root")
 
 def spec(**fields: Any) -> MeshCASpec:
     """Return the spec of MeshCA mesh with these fields."""
-    return parse_spec("mesh", fields)
+    return parse_spec("mesh", fields, KINDS)
 
 
 def root(revision: int, state: RootState | None = None, **changes: Any) -> Root:
@@ -50,12 +51,23 @@ def lost(revision: int, **changes: Any) -> Root:
     return root(revision, None, has_key=False, **changes)
 
 
-def published(signer: Root | None, *bundle: int, **changes: Any) -> Published:
+def listed(*bundle: int, **changes: Any) -> Listed:
+    """Return a target that has a bundle alone, since long ago."""
+    since = changes.pop("since", LONG_AGO)
+    return replace(Listed(bundle=bundle, intact=True, written_at=since, bundle_since=since), **changes)
+
+
+def damaged(*bundle: int, **changes: Any) -> Damaged:
+    """Return a target that trusts these revisions, since long ago, and has no CA that works."""
+    return replace(Damaged(bundle=bundle, intact=False, written_at=LONG_AGO, bundle_since=LONG_AGO), **changes)
+
+
+def published(signer: Root, *bundle: int, **changes: Any) -> Published:
     """Return a target that signs under a root and trusts these revisions, since long ago."""
     made = changes.pop("made", LONG_AGO)
     since = changes.pop("since", LONG_AGO)
     ends = changes.pop("ends", made + timedelta(hours=2160))
-    intermediate = signer and Certificate(
+    intermediate = Certificate(
         pem=b"",
         subject="CN=intermediate",
         issuer=signer.certificate.subject,
@@ -69,7 +81,7 @@ def published(signer: Root | None, *bundle: int, **changes: Any) -> Published:
     target = Published(
         intermediate=intermediate,
         bundle=bundle,
-        intact=signer is not None,
+        intact=True,
         written_at=since,
         bundle_since=since,
         signer_since=since,

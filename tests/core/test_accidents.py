@@ -5,17 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from meshca.core.model import (
-    Absent,
-    Action,
-    Blocked,
-    CleanRoot,
-    CleanTarget,
-    CreateRoot,
-    MarkRoot,
-    Observed,
-    WriteCacerts,
-)
+from meshca.core.actions import Action, CleanRoot, CleanTarget, CreateRoot, MarkRoot, WriteCA
+from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
 from meshca.errors import PKIError, SpecError
@@ -61,30 +52,30 @@ COPY = Blocked(Reason.TARGET_CLAIMED, "its MeshCA is gone", is_orphan=True)
 
 OLD_FILES = {
     "an old cacerts is put over ours after the rotation: the root that workloads trust signs at once": Row(
-        observed([lost(1), B], published(lost(1), 1, editor="kubectl")), WriteCacerts("istio", 2, (2, 1), issue=True)
+        observed([lost(1), B], published(lost(1), 1, editor="kubectl")), WriteCA("istio", 2, (2, 1), issue=True)
     ),
     "a target that was not in the spec for a while only lags behind: it grows first": Row(
-        observed([A, B], published(A, 1)), WriteCacerts("istio", 1, (2, 1), issue=False)
+        observed([A, B], published(A, 1)), WriteCA("istio", 1, (2, 1), issue=False)
     ),
     "an old cacerts in Drain: every proxy trusts both, so it is no hurry": Row(
         observed([A, root(2, ACTIVE)], published(A, 2, 1, since=NOW - D, editor="kubectl", intact=False)),
-        WriteCacerts("istio", 1, (2, 1), issue=False),
+        WriteCA("istio", 1, (2, 1), issue=False),
     ),
     "an older intermediate of the same root comes back: its files are ours again": Row(
-        observed([A], published(A, 1, editor="velero", intact=False)), WriteCacerts("istio", 1, (1,), issue=False)
+        observed([A], published(A, 1, editor="velero", intact=False)), WriteCA("istio", 1, (1,), issue=False)
     ),
     "a bundle drops no root under which another target still signs": Row(
         observed([A, B], published(B, 2, 1), published(A, 2, 1, since=NOW)), None, (), several(2)
     ),
     "a retired root that came back is in no bundle of the next rotation": Row(
-        observed([A, B, root(3, PREPARED)], published(B, 2)), WriteCacerts("istio", 2, (3, 2), issue=False)
+        observed([A, B, root(3, PREPARED)], published(B, 2)), WriteCA("istio", 2, (3, 2), issue=False)
     ),
     "nor is one whose Secret was made after a newer root had been lost": Row(
         observed(
             [root(1, SOLE, created=NOW, made=NOW - 9 * DAY), lost(3, made=NOW - DAY), root(4, PREPARED, made=NOW)],
             published(lost(3, made=NOW - DAY), 3),
         ),
-        WriteCacerts("istio", 3, (4, 3), issue=False),
+        WriteCA("istio", 3, (4, 3), issue=False),
     ),
     "a root whose Secret is held by a finalizer is told of, and trusted no more": Row(
         observed([root(1, SOLE, has_key=False, finalizers=("example.com/hold",)), B], published(B, 2)),
@@ -95,19 +86,19 @@ OLD_FILES = {
 
 METADATA = {
     "a label was changed: it is put right": Row(
-        observed([A], published(A, 1, wrong=("label x",))), WriteCacerts("istio", 1, (1,), issue=False)
+        observed([A], published(A, 1, wrong=("label x",))), WriteCA("istio", 1, (1,), issue=False)
     ),
     "the same label was changed again: it is told, and left": Row(
         observed([A], published(A, 1, wrong=("label x",), is_undone=True)), None, (Reason.REPAIR_UNDONE,)
     ),
     "a label that does not stay never stands before a renewal": Row(
         observed([A], published(A, 1, wrong=("label x",), is_undone=True, ends=NOW + DAY)),
-        WriteCacerts("istio", 1, (1,), issue=True),
+        WriteCA("istio", 1, (1,), issue=True),
         (Reason.REPAIR_UNDONE,),
     ),
     "a key was to be read in an annotation: its intermediate is replaced first": Row(
         observed([A], published(A, 1, exposed=True, strays=("annotation x",))),
-        WriteCacerts("istio", 1, (1,), issue=True),
+        WriteCA("istio", 1, (1,), issue=True),
     ),
     "then the annotation goes": Row(
         observed([A], published(A, 1, strays=("annotation x",))), CleanTarget("istio", ("annotation x",))
@@ -125,7 +116,7 @@ METADATA = {
     ),
     "nor is the other target's renewal held": Row(
         observed([A], published(A, 1, immutable=True), published(A, 1, ends=NOW + DAY)),
-        WriteCacerts("t1", 1, (1,), issue=True),
+        WriteCA("t1", 1, (1,), issue=True),
         (Reason.SECRET_IMMUTABLE,),
         several(2),
     ),
@@ -140,7 +131,7 @@ CLOCKS = {
         MarkRoot(2, ACTIVE),
     ),
     "an intermediate is not valid yet: it is replaced at once": Row(
-        observed([A], published(A, 1, made=NOW + DAY, since=NOW)), WriteCacerts("istio", 1, (1,), issue=True)
+        observed([A], published(A, 1, made=NOW + DAY, since=NOW)), WriteCA("istio", 1, (1,), issue=True)
     ),
     "the clocks disagree, so it may be the present one that is wrong: nothing is replaced": Row(
         observed([EARLY], published(EARLY, 1, made=NOW + DAY), is_clock_sure=False), None
@@ -198,7 +189,7 @@ WAY_OUT = {
     ),
     "a root that was given up leaves the bundle": Row(
         observed([A, ABANDONED], published(A, 2, 1), given=OTHER),
-        WriteCacerts("istio", 1, (1,), issue=False),
+        WriteCA("istio", 1, (1,), issue=False),
         (),
         spec(root=GIVEN),
     ),
@@ -221,19 +212,19 @@ PARTIAL = replace(DEFAULTS, partial=BROKEN)
 NOT_UNDERSTOOD = {
     "an intermediate is renewed": Row(
         observed([A], published(A, 1, ends=NOW + DAY)),
-        WriteCacerts("istio", 1, (1,), issue=True),
+        WriteCA("istio", 1, (1,), issue=True),
         (Reason.INVALID_SPEC,),
         PARTIAL,
     ),
     "a Secret that was edited is put back": Row(
         observed([A], published(A, 1, intact=False)),
-        WriteCacerts("istio", 1, (1,), issue=False),
+        WriteCA("istio", 1, (1,), issue=False),
         (Reason.INVALID_SPEC,),
         PARTIAL,
     ),
     "a Secret that was deleted comes back": Row(
         observed([A], Absent(was_published=True)),
-        WriteCacerts("istio", 1, (1,), issue=True),
+        WriteCA("istio", 1, (1,), issue=True),
         (Reason.INVALID_SPEC,),
         PARTIAL,
     ),

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from meshca.core.model import NOTHING_ASIDE, Action, Aside, Hold, WriteCacerts, object_of
+from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, WriteCA, object_of
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
-from meshca.core.spec import TargetSpec
+from meshca.targets.istio.kind import IstioTarget
 from meshca.words.names import Reason
+from meshca.words.ref import Ref
 from tests.core import test_accidents, test_rotation
-from tests.core.situations import LONG_AGO, NOW, published
+from tests.core.situations import LOADS, LONG_AGO, NOW, published
 
 DAY = timedelta(days=1)
 REFUSED = Hold(Reason.WRITE_REFUSED, "refused", stalled=True)
@@ -26,9 +27,10 @@ def with_a_renewal_due(row: Any) -> Situation | None:
     if standing is None or not situation.can_sign(standing.signer):
         return None
     beside = published(standing.signer, *standing.bundle, since=LONG_AGO, ends=NOW + DAY)
-    target = TargetSpec(name=BESIDE, namespace="n", secret_name="cacerts", root_reload=row.spec.targets[0].root_reload)
+    target = IstioTarget(name=BESIDE, ref=Ref("n", "cacerts"), asks=row.spec.targets[0].asks)
+    observed = row.observed.with_target(BESIDE, beside)
     spec = replace(row.spec, targets=(*row.spec.targets, target))
-    return situate(spec, row.observed.with_target(BESIDE, beside), NOW)
+    return situate(spec, replace(observed, reloads={**observed.reloads, BESIDE: LOADS}), NOW)
 
 
 def everything_else(rows: dict[str, Any]) -> dict[str, Situation]:
@@ -40,7 +42,7 @@ SITUATIONS = everything_else(test_rotation.TABLE | test_accidents.ROWS)
 
 
 def is_beside(action: Action) -> bool:
-    return isinstance(action, WriteCacerts) and action.target == BESIDE
+    return isinstance(action, WriteCA) and action.target == BESIDE
 
 
 def refused_until_served(situation: Situation, *, whole: bool) -> tuple[Action | None, Aside]:

@@ -7,10 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from meshca.core.model import CreateRoot, DestroyRoot, MarkRoot, Observed, Published, Step, WriteCacerts
+from meshca.core.actions import CreateRoot, DestroyRoot, MarkRoot, Step, WriteCA
+from meshca.core.model import Observed, Published
 from meshca.core.simulation import carry_out, empty, forecast
 from meshca.core.spec import MeshCASpec, parse_spec
 from meshca.errors import SpecError
+from meshca.flow.kinds import KINDS
 from meshca.words.names import Reason, RootState
 from tests.core.chronicle import Chronicle, Content
 
@@ -63,7 +65,6 @@ def moments(spec: MeshCASpec, years: float = 30) -> Iterator[Moment]:
 def content(moment: Moment, target: str) -> Content:
     state = moment.observed.targets[target]
     assert isinstance(state, Published)
-    assert state.intermediate is not None
     roots = {root.revision: root for root in moment.observed.roots}
     signer = next(root.certificate for root in roots.values() if root.signed(state.intermediate))
     return Content(state.intermediate, signer, tuple(roots[revision].certificate for revision in state.bundle))
@@ -75,7 +76,7 @@ def failures(spec: MeshCASpec, years: float = 30) -> Iterator[str]:
     before: dict[str, Content] = {}
     for moment in moments(spec, years):
         action = moment.step.action
-        if not isinstance(action, WriteCacerts):
+        if not isinstance(action, WriteCA):
             continue
         now = content(moment, action.target)
         chronicle.write(action.target, now, moment.at)
@@ -95,12 +96,12 @@ specs = pytest.mark.parametrize("fields", SPECS.values(), ids=SPECS.keys())
 
 @specs
 def test_for_thirty_years_no_handshake_fails_and_nothing_outlives_its_issuer(fields: dict[str, object]) -> None:
-    assert list(failures(parse_spec("mesh", fields))) == []
+    assert list(failures(parse_spec("mesh", fields, KINDS))) == []
 
 
 @specs
 def test_every_rotation_has_all_its_steps_in_order_and_waits_between(fields: dict[str, object]) -> None:
-    spec = parse_spec("mesh", fields)
+    spec = parse_spec("mesh", fields, KINDS)
     delay, overlap = spec.propagation_delay, spec.propagation_delay + spec.leaf_duration
     everywhere = len(spec.targets)
     rotations = list(by_rotation(moments(spec)))
@@ -139,16 +140,16 @@ def by_rotation(years: Iterator[Moment]) -> Iterator[list[Moment]]:
 
 
 def test_the_default_replaces_a_root_every_eight_years_and_an_intermediate_every_sixty_days() -> None:
-    steps = list(moments(parse_spec("mesh", {})))
+    steps = list(moments(parse_spec("mesh", {}, KINDS)))
 
     starts = [each.at for each in steps if each.step.reason is Reason.ROTATION_STARTED]
     assert starts == [START + timedelta(hours=number * (87600 - 17520)) for number in (1, 2, 3)]
-    issues = [each.at for each in steps if isinstance(each.step.action, WriteCacerts) and each.step.action.issue]
+    issues = [each.at for each in steps if isinstance(each.step.action, WriteCA) and each.step.action.issue]
     assert max(later - earlier for earlier, later in pairwise(issues)) == timedelta(days=60)
 
 
 def test_a_given_root_is_imported_when_it_is_there_and_rotated_like_any_other() -> None:
-    spec = parse_spec("mesh", {"root": {"source": {"secret": {"name": "mine"}}}})
+    spec = parse_spec("mesh", {"root": {"source": {"secret": {"name": "mine"}}}}, KINDS)
 
     steps = [each.step for each in forecast(spec, START, START + 30 * YEAR)]
     made = [step.action for step in steps if isinstance(step.action, CreateRoot)]
@@ -163,7 +164,7 @@ def test_a_given_root_is_imported_when_it_is_there_and_rotated_like_any_other() 
 
 @specs
 def test_the_same_question_has_the_same_answer(fields: dict[str, object]) -> None:
-    spec = parse_spec("mesh", fields)
+    spec = parse_spec("mesh", fields, KINDS)
 
     assert list(forecast(spec, START, START + YEAR)) == list(forecast(spec, START, START + YEAR))
 
@@ -184,7 +185,7 @@ def shortest(path: str, delay: int, life: int) -> MeshCASpec:
             "targets": THREE,
         }
         try:
-            return parse_spec("mesh", fields)
+            return parse_spec("mesh", fields, KINDS)
         except SpecError:
             continue
     raise AssertionError(f"every {path} is refused")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from meshca.targets.istiod import judge
+from meshca.targets.istio.istiod import judge
 from meshca.words.names import Reason
 
 ON = [{"name": "ISTIO_MULTIROOT_MESH", "value": "true"}]

@@ -6,6 +6,7 @@ import pytest
 
 from meshca.core.lenient import read_spec
 from meshca.core.spec import parse_spec
+from meshca.flow.kinds import KINDS
 
 TARGET: dict[str, Any] = {"name": "istio", "istio": {"namespace": "mesh"}}
 
@@ -22,7 +23,7 @@ UNKNOWN: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("spec", "field"), UNKNOWN.values(), ids=UNKNOWN.keys())
 def test_an_unknown_field_is_a_warning(spec: dict[str, Any], field: str) -> None:
-    reading = read_spec("mesh", spec)
+    reading = read_spec("mesh", spec, KINDS)
     assert reading.error is None
     assert reading.spec is not None
     assert reading.spec.partial is None
@@ -49,22 +50,22 @@ NONSENSE: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 @pytest.mark.parametrize(("spec", "field", "namespaces"), NONSENSE.values(), ids=NONSENSE.keys())
 def test_what_makes_no_sense_is_left_out_and_told(spec: dict[str, Any], field: str, namespaces: list[str]) -> None:
     before = repr(spec)
-    reading = read_spec("mesh", spec)
+    reading = read_spec("mesh", spec, KINDS)
     assert reading.error is not None
     assert reading.error.field == field
     if reading.spec is not None:
         assert reading.spec.partial is reading.error
-        assert [target.namespace for target in reading.spec.targets] == namespaces
+        assert [target.ref.namespace for target in reading.spec.targets] == namespaces
     assert repr(spec) == before, "the object itself is nobody's to change"
 
 
 def test_targets_are_never_replaced_by_the_default_ones() -> None:
     for targets in ([], "x", [{"name": "b", "linkerd": {}}]):
-        reading = read_spec("mesh", {"targets": targets})
+        reading = read_spec("mesh", {"targets": targets}, KINDS)
         assert reading.spec is None
         assert reading.error is not None
 
 
 def test_a_spec_that_is_understood_is_read_as_ever() -> None:
     spec = {"targets": [TARGET], "trustDomain": "example.org"}
-    assert read_spec("mesh", spec).spec == parse_spec("mesh", spec)
+    assert read_spec("mesh", spec, KINDS).spec == parse_spec("mesh", spec, KINDS)

@@ -11,7 +11,7 @@ from meshca.core.model import Root
 from meshca.pki import certs
 from meshca.pki.certs import KeyPair, make_root
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.targets.mesh import Ours, Traces, is_asked, judge
+from meshca.targets.istio.mesh import Ours, Traces, is_asked, judge
 from meshca.words.names import Reason
 from tests.core.situations import NOW, spec
 from tests.pki.factories import Recipe, rsa_key

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from meshca.core.model import CreateRoot, DestroyRoot, Observed, Published, Step, WriteCacerts
+from meshca.core.actions import CreateRoot, DestroyRoot, Step, WriteCA
+from meshca.core.model import Observed, Published
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
 from meshca.words.names import Reason, RootState
@@ -166,12 +167,11 @@ def stepwise(*, before_switch: int, before_drop: int, before_next: int) -> Plann
         assert isinstance(target, Published)
         old, new = target.bundle[-1], newest.revision
         if new not in target.bundle:
-            return _step(WriteCacerts("t0", old, (new, old), issue=False))
-        assert target.intermediate is not None
+            return _step(WriteCA("t0", old, (new, old), issue=False))
         if not newest.signed(target.intermediate):
-            return _after(target.bundle_since, before_switch, now, WriteCacerts("t0", new, (new, old), issue=True))
+            return _after(target.bundle_since, before_switch, now, WriteCA("t0", new, (new, old), issue=True))
         if new != old:
-            return _after(target.signer_since, before_drop, now, WriteCacerts("t0", new, (new,), issue=False))
+            return _after(target.signer_since, before_drop, now, WriteCA("t0", new, (new,), issue=False))
         if len(observed.roots) > 1:
             return _step(DestroyRoot(observed.roots[0].revision))
         if spec.root.issued_after is not None:
@@ -189,9 +189,9 @@ def at_once(*, keeps_the_old: bool) -> Planner:
         assert isinstance(target, Published)
         old, new = target.bundle[-1], newest.revision
         if new not in target.bundle:
-            return _step(WriteCacerts("t0", new, (new, old) if keeps_the_old else (new,), issue=True))
+            return _step(WriteCA("t0", new, (new, old) if keeps_the_old else (new,), issue=True))
         if new != old:
-            return _after(target.signer_since, 60, now, WriteCacerts("t0", new, (new,), issue=False))
+            return _after(target.signer_since, 60, now, WriteCA("t0", new, (new,), issue=False))
         if len(observed.roots) > 1:
             return _step(DestroyRoot(observed.roots[0].revision))
         return _step(CreateRoot(new + 1, RootState.SOLE)) if spec.root.issued_after is not None else None
@@ -199,11 +199,11 @@ def at_once(*, keeps_the_old: bool) -> Planner:
     return planner
 
 
-def _after(since: datetime, seconds: int, now: datetime, action: WriteCacerts | CreateRoot) -> Step | None:
+def _after(since: datetime, seconds: int, now: datetime, action: WriteCA | CreateRoot) -> Step | None:
     return _step(action) if now >= since + timedelta(seconds=seconds) else None
 
 
-def _step(action: WriteCacerts | CreateRoot | DestroyRoot) -> Step:
+def _step(action: WriteCA | CreateRoot | DestroyRoot) -> Step:
     return Step(action, Reason.PENDING, str(action))
 
 

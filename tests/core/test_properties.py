@@ -14,30 +14,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import Phase as Generation
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from meshca.core.model import (
-    Absent,
-    Blocked,
-    CreateRoot,
-    DestroyRoot,
-    MarkRoot,
-    Observed,
-    Plan,
-    Published,
-    Reload,
-    Root,
-    Step,
-    TargetState,
-    WriteCacerts,
-)
+from meshca.core.actions import CreateRoot, DestroyRoot, MarkRoot, Plan, Step, WriteCA
+from meshca.core.model import Absent, Blocked, Damaged, Holding, Observed, Published, Reload, Root, TargetState
 from meshca.core.replacement import why_rotate
 from meshca.core.rotation import plan
 from meshca.core.simulation import carry_out
 from meshca.core.situation import phase, situate
 from meshca.core.spec import MeshCASpec, parse_spec
 from meshca.core.status import next_wake
+from meshca.flow.kinds import KINDS
 from meshca.pki.certs import Certificate
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.names import Phase, Reason, RootState
+from meshca.words.ref import Ref
 from tests.core.chronicle import Chronicle, Content
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -69,6 +58,7 @@ def specs(draw: st.DrawFn) -> MeshCASpec:
             "rotation": {"propagationDelay": f"{delay}s"},
             "targets": [{"name": f"t{n}", "istio": {"namespace": f"n{n}"}} for n in range(draw(st.integers(1, 3)))],
         },
+        KINDS,
     )
 
 
@@ -77,7 +67,7 @@ class Secrets:
     """What lies in the cluster, and how it is seen: as flow/observe.py and cluster/objects.py do, without the PEM."""
 
     roots: dict[int, Root] = field(default_factory=dict)
-    targets: dict[str, tuple[Published, tuple[Certificate, ...]]] = field(default_factory=dict)
+    targets: dict[str, tuple[Published | Damaged, tuple[Certificate, ...]]] = field(default_factory=dict)
     """Each with the certificates of its bundle; its revisions are as they were written down beside them."""
     blocked: set[str] = field(default_factory=set)
     ignores_roots: bool = False
@@ -105,13 +95,20 @@ class Secrets:
             for revision, certificate in zip(target.bundle, bundle, strict=True)
             if roots[revision].certificate == certificate
         ]
-        signed = any(target.intermediate and root.signed(target.intermediate) for root in roots.values())
-        return replace(
-            target,
-            bundle=tuple(known),
-            intermediate=target.intermediate if signed else None,
-            intact=target.intact and signed and len(known) == len(bundle),
-        )
+        if isinstance(target, Published) and any(root.signed(target.intermediate) for root in roots.values()):
+            return replace(target, bundle=tuple(known), intact=target.intact and len(known) == len(bundle))
+        return damaged(target, tuple(known))
+
+
+def damaged(target: Holding, bundle: tuple[int, ...]) -> Damaged:
+    return Damaged(
+        bundle=bundle,
+        intact=False,
+        written_at=target.written_at,
+        bundle_since=target.bundle_since,
+        owned=target.owned,
+        has_crl=target.has_crl,
+    )
 
 
 class Life(RuleBasedStateMachine):
@@ -158,7 +155,7 @@ class Life(RuleBasedStateMachine):
         self.settle()
         self.behind += parts * (self.spec.leaf_duration + self.spec.propagation_delay)
         step = self.look().step
-        assert step is None or isinstance(step.action, WriteCacerts)
+        assert step is None or isinstance(step.action, WriteCA)
 
     # --- The operator ---------------------------------------------------------
 
@@ -207,7 +204,7 @@ class Life(RuleBasedStateMachine):
             case DestroyRoot(revision):
                 self.check_end_of_root(before, revision)
                 del self.secrets.roots[revision]
-            case WriteCacerts(target):
+            case WriteCA(target):
                 self.write(before, after, step.action)
                 self.check_cacerts(before, target)
             case _:
@@ -229,7 +226,7 @@ class Life(RuleBasedStateMachine):
         self.certificates[name] = certificate
         return replace(root, certificate=certificate)
 
-    def write(self, before: Observed, after: Observed, action: WriteCacerts) -> None:
+    def write(self, before: Observed, after: Observed, action: WriteCA) -> None:
         written = after.targets[action.target]
         assert isinstance(written, Published)
         by_revision = {root.revision: root.certificate for root in before.roots}
@@ -239,7 +236,6 @@ class Life(RuleBasedStateMachine):
     def note(self, target: str) -> None:
         """Write down what the operator made of a target."""
         written, bundle = self.secrets.targets[target]
-        assert written.intermediate is not None
         signer = self.certificates[str(written.intermediate.issuer_id)]
         self.chronicle.write(target, Content(written.intermediate, signer, bundle), self.true_time)
 
@@ -272,13 +268,13 @@ class Life(RuleBasedStateMachine):
     def check_cacerts(self, before: Observed, name: str) -> None:
         old, (new, bundle) = before.targets[name], self.secrets.targets[name]
         assert not isinstance(old, Blocked), "what is not ours was overwritten"
-        assert new.intermediate is not None
         signer = next(root for root in before.roots if root.signed(new.intermediate))
         assert signer.certificate in bundle
         assert new.bundle == tuple(sorted(set(new.bundle), reverse=True))
         assert new.intermediate.not_after <= signer.certificate.not_after
-        if isinstance(old, Published) and old.intermediate is not None:
+        if isinstance(old, Holding):
             assert set(old.bundle) <= set(new.bundle) or set(old.bundle) >= set(new.bundle)
+        if isinstance(old, Published):
             assert old.bundle == new.bundle or old.intermediate == new.intermediate, "bundle and signer in one write"
         if not self.is_forgetful:
             assert not list(self.chronicle.refusals(name, self.true_time))
@@ -292,7 +288,7 @@ class Life(RuleBasedStateMachine):
         situation = situate(self.spec, self.secrets.observe(self.spec), self.now)
         for name, target in situation.published.items():
             signer = situation.signer_of(target)
-            if signer is not None and target.intermediate is not None and situation.can_sign(signer):
+            if signer is not None and situation.can_sign(signer):
                 assert self.now <= target.intermediate.not_after, f"{name} has run out"
 
     # --- The owner ------------------------------------------------------------
@@ -330,7 +326,7 @@ class Life(RuleBasedStateMachine):
         missing = {"t0", "t1", "t2"} - {target.name for target in self.spec.targets}
         if missing:
             name = data.draw(st.sampled_from(sorted(missing)))
-            target = replace(self.spec.targets[0], name=name, namespace=f"n{name[1:]}")
+            target = replace(self.spec.targets[0], name=name, ref=Ref(f"n{name[1:]}", "cacerts"))
             self.spec = replace(self.spec, targets=(*self.spec.targets, target))
             if name in self.secrets.targets:
                 self.forget()
@@ -377,9 +373,10 @@ class Life(RuleBasedStateMachine):
         name = self.one_target(data)
         target, bundle = self.secrets.targets[name]
         if damage == "key":
-            target = replace(target, intermediate=None)
+            target = damaged(target, target.bundle)
         elif damage == "annotations":
-            target = replace(target, bundle_since=target.written_at, signer_since=target.written_at)
+            target = replace(target, bundle_since=target.written_at)
+            target = replace(target, signer_since=target.written_at) if isinstance(target, Published) else target
         self.secrets.targets[name] = (replace(target, intact=False), bundle)
         self.note_mishap()
 

@@ -5,20 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from meshca.core.model import (
-    Absent,
-    Action,
-    Blocked,
-    CreateRoot,
-    DestroyRoot,
-    MarkRoot,
-    Observed,
-    OwnRoot,
-    Reload,
-    WriteCacerts,
-    WriteConfigMap,
-)
-from meshca.core.rotation import needs_reloads, plan
+from meshca.core.actions import Action, Ask, CreateRoot, DestroyRoot, MarkRoot, OwnRoot, WriteBundle, WriteCA
+from meshca.core.model import Absent, Blocked, Observed, Reload, Root, TargetState
+from meshca.core.rotation import plan
 from meshca.core.situation import phase, situate
 from meshca.core.spec import MeshCASpec
 from meshca.errors import PKIError
@@ -34,6 +23,8 @@ from tests.core.situations import (
     SOLE,
     D,
     T,
+    damaged,
+    listed,
     lost,
     observed,
     published,
@@ -49,7 +40,9 @@ FOREIGN = Blocked(Reason.FOREIGN_SECRET, "not ours")
 DONE = NOW - T - D - 2 * SECOND
 """A change so long ago that every wait after it is over."""
 GIVEN = {"source": {"secret": {"name": "mine"}}}
-RENEW = WriteCacerts("istio", 1, (1,), issue=True)
+BUNDLE = "ConfigMap mesh-trust-bundle"
+WITH_BUNDLE = spec(trustBundle={"configMap": {}})
+RENEW = WriteCA("istio", 1, (1,), issue=True)
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ BIRTH = {
         observed([], Absent()), CreateRoot(1, SOLE), Phase.PENDING
     ),
     "a root exists: the target gets its Secret": Row(
-        observed([A], Absent()), WriteCacerts("istio", 1, (1,), issue=True), Phase.PENDING
+        observed([A], Absent()), WriteCA("istio", 1, (1,), issue=True), Phase.PENDING
     ),
     "all is well: nothing": Row(observed([A], published(A, 1)), None),
     "the only target is foreign: no key is made for it": Row(
@@ -87,7 +80,7 @@ BIRTH = {
     ),
     "one of two targets is foreign: the other is served": Row(
         observed([A], FOREIGN, Absent()),
-        WriteCacerts("t1", 1, (1,), issue=True),
+        WriteCA("t1", 1, (1,), issue=True),
         Phase.PENDING,
         several(2),
         (Reason.FOREIGN_SECRET,),
@@ -103,32 +96,65 @@ BIRTH = {
         (Reason.ROOT_EXPIRED,),
     ),
     "a ConfigMap is wanted: the bundle is published": Row(
-        observed([A], published(A, 1)),
-        WriteConfigMap("mesh-trust-bundle", (1,)),
-        spec=spec(trustBundle={"configMap": {}}),
+        observed([A], published(A, 1)).with_target(BUNDLE, Absent()),
+        WriteBundle(BUNDLE, (1,)),
+        spec=WITH_BUNDLE,
     ),
     "a ConfigMap is right: nothing": Row(
-        observed([A], published(A, 1), config_map=(1,)), None, spec=spec(trustBundle={"configMap": {}})
+        observed([A], published(A, 1)).with_target(BUNDLE, listed(1)), None, spec=WITH_BUNDLE
+    ),
+    "a ConfigMap was edited: it is put back": Row(
+        observed([A], published(A, 1)).with_target(BUNDLE, listed(1, intact=False)),
+        WriteBundle(BUNDLE, (1,)),
+        spec=WITH_BUNDLE,
+    ),
+    "a ConfigMap lacks the new root: it is the first to get it": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE)).with_target(BUNDLE, listed(1)),
+        WriteBundle(BUNDLE, (2, 1)),
+        Phase.TRUST,
+        WITH_BUNDLE,
+    ),
+    "a ConfigMap has the new root, and its readers have not loaded it: they are waited for": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE)).with_target(BUNDLE, listed(2, 1, since=NOW)),
+        None,
+        Phase.TRUST,
+        WITH_BUNDLE,
+    ),
+    "a ConfigMap is another's: no root signs that its readers do not trust": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE)).with_target(BUNDLE, FOREIGN),
+        None,
+        Phase.TRUST,
+        WITH_BUNDLE,
+        (Reason.FOREIGN_SECRET,),
+    ),
+    "a ConfigMap is another's: no rotation begins": Row(
+        observed([OLD], published(OLD, 1)).with_target(BUNDLE, FOREIGN),
+        None,
+        spec=WITH_BUNDLE,
+        stalled=(Reason.FOREIGN_SECRET,),
+    ),
+    "a ConfigMap is all that there is to see after the old root has gone: nothing": Row(
+        observed([B], published(B, 2)).with_target(BUNDLE, listed(2, since=NOW)), None, spec=WITH_BUNDLE
     ),
 }
 
 INTERMEDIATES = {
     "an intermediate is renewed while another target holds up the switch": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE, ends=NOW + DAY), FOREIGN),
-        WriteCacerts("t0", 1, (2, 1), issue=True),
+        WriteCA("t0", 1, (2, 1), issue=True),
         Phase.TRUST,
         several(2),
         (Reason.FOREIGN_SECRET,),
     ),
     "an intermediate is renewed while istiod's flag holds up the switch": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE, ends=NOW + DAY), reload=IGNORES),
-        WriteCacerts("istio", 1, (2, 1), issue=True),
+        WriteCA("istio", 1, (2, 1), issue=True),
         Phase.TRUST,
         stalled=(Reason.MULTI_ROOT_DISABLED,),
     ),
     "an intermediate under the old root is renewed while its target waits to switch": Row(
         observed([A, root(2, ACTIVE)], published(A, 2, 1, since=NOW - T, ends=NOW + DAY)),
-        WriteCacerts("istio", 1, (2, 1), issue=True),
+        WriteCA("istio", 1, (2, 1), issue=True),
         Phase.SWITCH,
     ),
     "a CRL is there: istiod would refuse a new intermediate, and the old one still works": Row(
@@ -171,7 +197,7 @@ INTERMEDIATES = {
     ),
     "an intermediate is renewed in the middle of Trust": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, bundle_since=NOW - D, ends=NOW + DAY)),
-        WriteCacerts("istio", 1, (2, 1), issue=True),
+        WriteCA("istio", 1, (2, 1), issue=True),
         Phase.TRUST,
     ),
     "an intermediate that is about to be switched is not renewed first": Row(
@@ -231,12 +257,12 @@ ROTATION = {
     ),
     "Prepare: the new root joins the bundle, the old one goes on signing": Row(
         observed([A, root(2, PREPARED)], published(A, 1)),
-        WriteCacerts("istio", 1, (2, 1), issue=False),
+        WriteCA("istio", 1, (2, 1), issue=False),
         Phase.PREPARE,
     ),
     "Trust: every target in turn": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW), published(A, 1)),
-        WriteCacerts("t1", 1, (2, 1), issue=False),
+        WriteCA("t1", 1, (2, 1), issue=False),
         Phase.PREPARE,
         several(2),
     ),
@@ -286,7 +312,7 @@ ROTATION = {
     ),
     "Switch: the new root signs, the bundle stays": Row(
         observed([A, root(2, ACTIVE)], published(A, 2, 1, since=DONE)),
-        WriteCacerts("istio", 2, (2, 1), issue=True),
+        WriteCA("istio", 2, (2, 1), issue=True),
         Phase.SWITCH,
     ),
     "Switch: a label alone does not shorten a target's own wait": Row(
@@ -306,7 +332,7 @@ ROTATION = {
     ),
     "Retire: the old root leaves the bundle, the signer stays": Row(
         observed([A, B], published(B, 2, 1, since=DONE)),
-        WriteCacerts("istio", 2, (2,), issue=False),
+        WriteCA("istio", 2, (2,), issue=False),
         Phase.RETIRE,
     ),
     "Retire: a label alone does not drop a root that leaves may still need": Row(
@@ -331,40 +357,38 @@ ROTATION = {
 
 REPAIR = {
     "a bundle that lost the very root it signs under gets it back": Row(
-        observed([A, B], published(A, 2, intact=False)), WriteCacerts("istio", 1, (2, 1), issue=False), Phase.RETIRE
+        observed([A, B], published(A, 2, intact=False)), WriteCA("istio", 1, (2, 1), issue=False), Phase.RETIRE
     ),
     "a deleted Secret in Trust comes back under the old root, with both trusted": Row(
         observed([A, root(2, PREPARED)], Absent(was_published=True)),
-        WriteCacerts("istio", 1, (2, 1), issue=True),
+        WriteCA("istio", 1, (2, 1), issue=True),
         Phase.PENDING,
     ),
     "a deleted Secret in Drain comes back under the new root, with both trusted": Row(
-        observed([A, root(2, ACTIVE)], Absent()), WriteCacerts("istio", 2, (2, 1), issue=True), Phase.PENDING
+        observed([A, root(2, ACTIVE)], Absent()), WriteCA("istio", 2, (2, 1), issue=True), Phase.PENDING
     ),
     "a deleted Secret in Retire comes back without the old root": Row(
-        observed([A, B], Absent()), WriteCacerts("istio", 2, (2,), issue=True), Phase.PENDING
+        observed([A, B], Absent()), WriteCA("istio", 2, (2,), issue=True), Phase.PENDING
     ),
     "an edited file is put back, the intermediate kept": Row(
-        observed([A], published(A, 1, intact=False)), WriteCacerts("istio", 1, (1,), issue=False)
+        observed([A], published(A, 1, intact=False)), WriteCA("istio", 1, (1,), issue=False)
     ),
     "an edited file is put back while a wait goes on": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW, intact=False)),
-        WriteCacerts("istio", 1, (2, 1), issue=False),
+        WriteCA("istio", 1, (2, 1), issue=False),
         Phase.TRUST,
     ),
-    "a damaged key needs a new intermediate": Row(
-        observed([A], published(None, 1)), WriteCacerts("istio", 1, (1,), issue=True)
-    ),
+    "a damaged key needs a new intermediate": Row(observed([A], damaged(1)), WriteCA("istio", 1, (1,), issue=True)),
     "a bundle that lost its root gets it back": Row(
-        observed([A], published(A, intact=False)), WriteCacerts("istio", 1, (1,), issue=False)
+        observed([A], published(A, intact=False)), WriteCA("istio", 1, (1,), issue=False)
     ),
     "a bundle that lost the old root in Drain gets it back": Row(
         observed([A, root(2, ACTIVE)], published(root(2), 2, intact=False)),
-        WriteCacerts("istio", 2, (2, 1), issue=False),
+        WriteCA("istio", 2, (2, 1), issue=False),
         Phase.DRAIN,
     ),
     "a Secret from a backup before the last rotation is led through it, not jumped": Row(
-        observed([lost(1), B], published(lost(1), 1)), WriteCacerts("istio", 1, (2, 1), issue=False)
+        observed([lost(1), B], published(lost(1), 1)), WriteCA("istio", 1, (2, 1), issue=False)
     ),
     "and waits like any other": Row(
         observed([lost(1), B], published(lost(1), 2, 1, since=NOW - T)), None, Phase.RETIRE
@@ -374,7 +398,7 @@ REPAIR = {
     ),
     "deletionPolicy Delete ties the targets": Row(
         observed([replace(A, owned=True)], published(A, 1)),
-        WriteCacerts("istio", 1, (1,), issue=False),
+        WriteCA("istio", 1, (1,), issue=False),
         spec=spec(deletionPolicy="Delete"),
     ),
     "deletionPolicy Retain unties them again": Row(
@@ -401,7 +425,7 @@ LOSS = {
     ),
     "the new root of a rotation is lost before it signed: it leaves again": Row(
         observed([A, lost(2)], published(A, 2, 1, since=NOW - T, signer_since=LONG_AGO)),
-        WriteCacerts("istio", 1, (1,), issue=False),
+        WriteCA("istio", 1, (1,), issue=False),
         Phase.RETIRE,
     ),
     "the new root of a rotation is lost while it signs: a third one is prepared": Row(
@@ -409,16 +433,14 @@ LOSS = {
     ),
     "and joins both": Row(
         observed([A, lost(2), root(3, PREPARED)], published(lost(2), 2, 1)),
-        WriteCacerts("istio", 2, (3, 2, 1), issue=False),
+        WriteCA("istio", 2, (3, 2, 1), issue=False),
         Phase.PREPARE,
     ),
     "every key is lost and the intermediate too: a new root at once, the old one trusted on": Row(
-        observed([lost(1)], published(None, 1)), CreateRoot(2, ACTIVE), Phase.PENDING
+        observed([lost(1)], damaged(1)), CreateRoot(2, ACTIVE), Phase.PENDING
     ),
     "nor one whose intermediate is lost too, and which nobody waits for": Row(
-        observed(
-            [lost(1), root(2, PREPARED)], published(lost(1), 2, 1, since=DONE, ends=NOW + 80 * DAY), published(None, 1)
-        ),
+        observed([lost(1), root(2, PREPARED)], published(lost(1), 2, 1, since=DONE, ends=NOW + 80 * DAY), damaged(1)),
         MarkRoot(2, ACTIVE),
         Phase.PREPARE,
         several(2),
@@ -450,7 +472,7 @@ EXPIRY = {
         observed([DEAD, root(2, PREPARED)], Absent()), MarkRoot(2, ACTIVE), Phase.PENDING
     ),
     "and then serves it": Row(
-        observed([DEAD, root(2, ACTIVE)], Absent()), WriteCacerts("istio", 2, (2, 1), issue=True), Phase.PENDING
+        observed([DEAD, root(2, ACTIVE)], Absent()), WriteCA("istio", 2, (2, 1), issue=True), Phase.PENDING
     ),
     "the new root of a rotation expired before it could sign: a third one": Row(
         observed(
@@ -469,7 +491,7 @@ EXPIRY = {
     ),
     "nor need the switch": Row(
         observed([DEAD, root(2, ACTIVE)], published(DEAD, 2, 1, since=NOW)),
-        WriteCacerts("istio", 2, (2, 1), issue=True),
+        WriteCA("istio", 2, (2, 1), issue=True),
         Phase.SWITCH,
     ),
 }
@@ -551,17 +573,19 @@ def test_a_held_rotation_says_what_to_set_and_by_when() -> None:
 
 
 def test_istiods_are_asked_only_when_it_matters() -> None:
-    assert not needs_reloads(situate(spec(), observed([A], published(A, 1)), NOW))
-    assert not needs_reloads(situate(spec(), observed([], Absent()), NOW))
-    assert needs_reloads(situate(spec(), observed([OLD], published(OLD, 1)), NOW))
-    assert needs_reloads(situate(spec(), observed([A, root(2, PREPARED)], published(A, 2, 1)), NOW))
+    assert asked([A], published(A, 1)) == (set(), None)
+    assert asked([], Absent()) == (set(), CreateRoot(1, SOLE))
 
 
-def test_unknown_evidence_holds_a_rotation() -> None:
-    unknown = replace(observed([OLD], published(OLD, 1)), reloads={})
-    decided = plan(spec(), unknown, NOW)
-    assert decided.step is None
-    assert Reason.ISTIOD_UNKNOWN in {hold.reason for hold in decided.holds}
+def test_no_gate_is_passed_before_istiods_have_answered() -> None:
+    assert asked([OLD], published(OLD, 1)) == ({Ask("istio")}, None)
+    assert asked([A, root(2, PREPARED)], published(A, 2, 1)) == ({Ask("istio")}, None)
+
+
+def asked(roots: list[Root], target: TargetState) -> tuple[set[Ask], Action | None]:
+    """Return whom a plan would ask, and what it would do, while nobody has answered."""
+    decided = plan(spec(), replace(observed(roots, target), reloads={}), NOW)
+    return set(decided.asks), decided.step and decided.step.action
 
 
 UNLOVED = {

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from meshca.core.model import Absent, Blocked, Observed, Step, WriteCacerts
+from meshca.core.actions import Step, WriteCA
+from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.core.spec import MeshCASpec
@@ -29,6 +30,7 @@ from tests.core.situations import (
     SOLE,
     D,
     T,
+    damaged,
     lost,
     observed,
     published,
@@ -149,7 +151,7 @@ def test_a_condition_keeps_its_time_until_its_status_flips() -> None:
 
 
 def test_the_history_keeps_the_last_twenty_steps() -> None:
-    step = Step(WriteCacerts("istio", 1, (1,), issue=True), Reason.INTERMEDIATE_RENEWED, "renewed")
+    step = Step(WriteCA("istio", 1, (1,), issue=True), Reason.INTERMEDIATE_RENEWED, "renewed")
     status: dict[str, Any] = {}
     for number in range(25):
         status = report(observed([A], published(A, 1)), before=status, done=[replace(step, message=f"step {number}")])
@@ -219,7 +221,7 @@ UNSEEN: dict[str, Any] = {
     "a namespace that is gone": Blocked(Reason.NAMESPACE_NOT_FOUND, "no namespace"),
     "an API server that fails": Blocked(Reason.API_ERROR, "no answer", is_transient=True),
     "a Secret that was deleted": Absent(),
-    "a Secret that was damaged": published(None, 1),
+    "a Secret that was damaged": damaged(1),
 }
 KEPT = ("rootRevision", "trustedRevisions", "intermediate", "bundleSince", "signerSince")
 

@@ -37,7 +37,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from meshca.core.model import Action, CleanRoot, CleanTarget, Observed, OwnRoot, Step, WriteCacerts, WriteConfigMap
+from meshca.core.actions import Action, CleanRoot, CleanTarget, OwnRoot, Step, WriteBundle, WriteCA
+from meshca.core.model import Observed
 from meshca.core.spec import MeshCASpec
 from meshca.words.names import RootState
 from tests.core.cluster import NOW, Cluster, RootSecret, Sight, Stored, Version, mishaps, put
@@ -226,7 +227,7 @@ class World:
     def _write(self, state: State, action: Action) -> State:
         """Carry out an action."""
         istiods = state.istiods
-        if isinstance(action, WriteCacerts):
+        if isinstance(action, WriteCA):
             index, version = int(action.target[1:]), Version(action.signer, action.bundle)
             istiods = put(istiods, index, _mounted(istiods[index], version))
         after = _without_conflict(state, _object(action))
@@ -297,10 +298,8 @@ def _without_conflict(state: State, written: str | int) -> State:
 def _object(action: Action) -> str | int:
     """Name the object that an action writes, with a precondition on its version."""
     match action:
-        case WriteCacerts(target) | CleanTarget(target):
+        case WriteCA(target) | WriteBundle(target) | CleanTarget(target):
             return target
-        case WriteConfigMap(name):
-            return name
         case _:
             return action.revision
 
@@ -356,10 +355,10 @@ def _renamed(state: State, by: int) -> State:
 
 def _renamed_action(action: Action, by: int) -> Action:
     match action:
-        case WriteCacerts():
+        case WriteCA():
             bundle = tuple(revision + by for revision in action.bundle)
             return replace(action, signer=action.signer + by, bundle=bundle)
-        case WriteConfigMap() | OwnRoot() | CleanRoot() | CleanTarget():
+        case WriteBundle() | OwnRoot() | CleanRoot() | CleanTarget():
             raise AssertionError(f"nothing in this world asks for {action}")
         case _:
             return replace(action, revision=action.revision + by)

@@ -37,7 +37,7 @@ def key_of(der: bytes) -> bytes:
 
 def judge(der: bytes) -> certs.KeyPair:
     pair = root.check_root(armored("CERTIFICATE", der), key_of(der), now=NOW, where=WHERE)
-    trust.rehearse(pair, [], namespaces=["istio-system"], trust_domain="cluster.local", now=NOW, where=WHERE)
+    trust.rehearse(pair, [], servers=trust.ISTIOD_NAMES, trust_domain="cluster.local", now=NOW, where=WHERE)
     return pair
 
 

@@ -1,14 +1,18 @@
 """Whatever an API server may give back is read: no Secret, ConfigMap or Deployment makes a pass fail."""
 
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca.cluster import objects
-from meshca.targets import istio as target_secret
-from meshca.targets import istiod
+from meshca.core.spec import TargetSpec
+from meshca.targets.istio import istiod
+from meshca.targets.port import Against
+from meshca.targets.table import kind_of
 from meshca.words.names import (
     ANNOTATION_BUNDLE_SINCE,
     ANNOTATION_HOME,
@@ -23,8 +27,9 @@ from meshca.words.names import (
     TLS_CERT,
     TLS_KEY,
 )
-from tests.shell.test_objects import INTERMEDIATE, NOW, OWNER, PAIR, ROOT, TARGET
+from tests.shell.test_objects import BUNDLE, INTERMEDIATE, NOW, OWNER, PAIR, ROOT, TARGET
 
+TARGETS = [TARGET, BUNDLE]
 WORDS = st.text(max_size=20) | st.sampled_from(
     ["mesh", "1", "2,1", "9" * 4301, "٣", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "sole", "\ud800", "-1"]
 )
@@ -80,10 +85,12 @@ OBJECTS = st.fixed_dictionaries(
 )
 
 
-@given(OBJECTS)
-def test_a_target_is_read(secret: dict[str, Any]) -> None:
-    lost = target_secret.seen_roots(OWNER, secret, [ROOT])
-    target_secret.read_target(OWNER, TARGET, secret, [ROOT, *lost], NOW, exists=lambda name: name == "other")
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: type(target).__name__)
+@given(secret=OBJECTS)
+def test_a_target_is_read(target: TargetSpec, secret: dict[str, Any]) -> None:
+    against = Against(OWNER, [ROOT], NOW, lambda name: name == "other")
+    lost = kind_of(target).lost_roots(secret, against)
+    kind_of(target).read(target, secret, replace(against, roots=[ROOT, *lost]))
 
 
 @given(OBJECTS)
@@ -93,7 +100,7 @@ def test_a_root_is_read(secret: dict[str, Any]) -> None:
 
 @given(METADATA, st.dictionaries(st.just("root-cert.pem"), WORDS | FILES.map(lambda f: f.decode("latin-1"))))
 def test_a_published_bundle_is_read(metadata: dict[str, Any], data: dict[str, str]) -> None:
-    objects.read_config_map(OWNER, "bundle", {"metadata": metadata, "data": data}, [ROOT])
+    kind_of(BUNDLE).read(BUNDLE, {"metadata": metadata, "data": data}, Against(OWNER, [ROOT], NOW))
 
 
 ENV = st.lists(

@@ -13,7 +13,7 @@ from tests.pki import factories
 from tests.pki.factories import NOW, Made
 
 WHERE = "Secret meshca-system/my-root"
-MESH = Mesh(("istio-system",), "cluster.local", ())
+MESH = Mesh(("istiod.istio-system.svc",), "cluster.local", ())
 ROOT = factories.root()
 
 
@@ -59,8 +59,8 @@ async def test_a_refusal_is_remembered_too(judged):
 CHANGES = {
     "another key": (data(ROOT) | {"tls.key": factories.root().key_pem}, MESH, WHERE),
     "another certificate": (data(factories.root(key=ROOT.key)), MESH, WHERE),
-    "another trust domain": (data(ROOT), Mesh(("istio-system",), "other.example", ()), WHERE),
-    "another namespace": (data(ROOT), Mesh(("elsewhere",), "cluster.local", ()), WHERE),
+    "another trust domain": (data(ROOT), Mesh(("istiod.istio-system.svc",), "other.example", ()), WHERE),
+    "another namespace": (data(ROOT), Mesh(("istiod.elsewhere.svc",), "cluster.local", ()), WHERE),
     "another place": (data(ROOT), MESH, "Secret meshca-system/other"),
 }
 

@@ -2,7 +2,8 @@
 
 from prometheus_client import generate_latest
 
-from meshca.core.model import Blocked, Observed, Step, WriteCacerts
+from meshca.core.actions import Step, WriteCA
+from meshca.core.model import Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.core.status import Trouble, build_status, troubled_status
@@ -12,7 +13,7 @@ from meshca.words.names import STEP_REASONS, Reason
 from tests.core.situations import ACTIVE, IGNORES, NOW, SOLE, lost, observed, published, root, spec
 
 A = root(1, SOLE)
-REPAIR = Step(WriteCacerts("istio", 1, (1,), issue=False), Reason.SECRET_REPAIRED, "")
+REPAIR = Step(WriteCA("istio", 1, (1,), issue=False), Reason.SECRET_REPAIRED, "")
 
 
 def metrics() -> Metrics:
@@ -192,7 +193,7 @@ def test_the_process() -> None:
 
 def test_what_happened_is_counted() -> None:
     made = metrics()
-    made.count_step(MESH, Step(WriteCacerts("istio", 1, (1,), issue=True), Reason.INTERMEDIATE_RENEWED, ""))
+    made.count_step(MESH, Step(WriteCA("istio", 1, (1,), issue=True), Reason.INTERMEDIATE_RENEWED, ""))
     made.count_request("patch", "secrets", 200)
     made.count_request("patch", "secrets", 200)
     made.count_pass("ok")

@@ -10,14 +10,16 @@ import pytest
 
 from meshca.cluster import objects
 from meshca.cluster.objects import Owner
-from meshca.core.model import Absent, Blocked, Published, Root
-from meshca.core.spec import RootReload, TargetSpec
+from meshca.core.model import Absent, Blocked, Damaged, Listed, Published, Root, TargetState
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import KeyPair, make_intermediate, make_root
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.targets import istio as target_secret
-from meshca.targets.istio import Stamps
+from meshca.targets.config_map import ConfigMapTarget
+from meshca.targets.istio.kind import IstioTarget
+from meshca.targets.port import SINCE_NOW, Against, Content, Stamps
+from meshca.targets.table import kind_of
 from meshca.words.names import ANNOTATION_HOME, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, Reason, RootState
+from meshca.words.ref import CONFIG_MAPS, Ref
 from tests.pki import layouts
 
 P256 = KeySpec(Algorithm.ECDSA, 256)
@@ -25,7 +27,8 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WRITTEN = datetime(2026, 1, 1, 11, tzinfo=UTC)
 SINCE = datetime(2025, 12, 1, tzinfo=UTC)
 OWNER = Owner("mesh", "uid-1", "meshca-system")
-TARGET = TargetSpec(name="istio", namespace="istio-system", secret_name="cacerts", root_reload=RootReload.DETECT)
+TARGET = IstioTarget(name="istio", ref=Ref("istio-system", "cacerts"), asks=True)
+BUNDLE = ConfigMapTarget(name="ConfigMap bundle", ref=Ref("", "bundle", CONFIG_MAPS))
 
 Secret = dict[str, Any]
 
@@ -65,10 +68,17 @@ def named(fields: dict[str, Any]) -> dict[str, Any]:
 
 def ours(bundle: tuple[KeyPair, ...] = (PAIR,), stamps: Stamps | None = None) -> Secret:
     """Return a target's Secret as we write it."""
-    cacerts = Cacerts(INTERMEDIATE, tuple(pair.certificate for pair in bundle))
     revisions = [2, 1] if len(bundle) > 1 else [1]
-    stamps = stamps or Stamps(bundle_since=SINCE, signer_since=None)
-    return as_stored(target_secret.cacerts_secret(OWNER, TARGET, cacerts, revisions, stamps, owned=False))
+    numbered = zip(revisions, bundle, strict=True)
+    content = Content(
+        owner=OWNER,
+        bundle=[Root(revision=each, certificate=pair.certificate) for each, pair in numbered],
+        signer=INTERMEDIATE,
+        stamps=stamps or Stamps(bundle_since=SINCE, signer_since=None),
+        owned=False,
+        current=None,
+    )
+    return as_stored(kind_of(TARGET).manifest(TARGET, content))
 
 
 def with_data(secret: Secret, **changes: bytes | None) -> Secret:
@@ -87,6 +97,10 @@ def with_metadata(secret: Secret, **changes: Any) -> Secret:
     return secret
 
 
+def lost_roots(secret: Secret, roots: list[Root]) -> list[Root]:
+    return kind_of(TARGET).lost_roots(secret, Against(OWNER, roots, NOW))
+
+
 def foreign(root: KeyPair = STRANGER) -> Secret:
     """Return a whole CA that somebody else made, by kubectl."""
     intermediate = new_intermediate(root)
@@ -101,9 +115,9 @@ def replaced() -> Secret:
     return ours() | {"data": foreign()["data"]}
 
 
-def read(secret: Secret | None, *roots: Root) -> Absent | Blocked | Published:
+def read(secret: Secret | None, *roots: Root) -> TargetState:
     """Read a target's Secret."""
-    return target_secret.read_target(OWNER, TARGET, secret, roots or (ROOT,), NOW)
+    return kind_of(TARGET).read(TARGET, secret, Against(OWNER, roots or (ROOT,), NOW))
 
 
 def holding(files: Mapping[str, bytes]) -> Secret:
@@ -188,7 +202,7 @@ def test_it_is_told_whether_istiod_would_start_with_another_ca() -> None:
     sound, expired = (layouts.THEIRS[name] for name in ("sound", "expired"))
     for layout, words in ((sound, "istiod would start with it"), (expired, "istiod would not start with it")):
         secret = holding(layout.files)
-        state = target_secret.read_target(OWNER, TARGET, secret, (ROOT,), layouts.NOW)
+        state = kind_of(TARGET).read(TARGET, secret, Against(OWNER, (ROOT,), layouts.NOW))
         assert isinstance(state, Blocked)
         assert words in state.message
 
@@ -268,9 +282,9 @@ DAMAGED: dict[str, tuple[Callable[[], Secret], bool, tuple[int, ...]]] = {
 @pytest.mark.parametrize(("make", "keeps", "bundle"), DAMAGED.values(), ids=DAMAGED.keys())
 def test_ours_but_damaged(make: Callable[[], Secret], keeps: bool, bundle: tuple[int, ...]) -> None:
     state = read(make())
-    assert isinstance(state, Published)
+    assert isinstance(state, Published | Damaged)
     assert not state.intact or state.wrong
-    assert (state.intermediate is not None) == keeps
+    assert isinstance(state, Published) == keeps
     assert state.bundle == bundle
 
 
@@ -287,18 +301,18 @@ def test_what_carries_no_stamp_of_ours_is_as_young_as_can_be() -> None:
 
 
 def test_a_lost_root_is_seen_in_the_bundle_that_still_holds_it() -> None:
-    (lost,) = target_secret.seen_roots(OWNER, ours((NEXT, PAIR)), [ROOT_2])
+    (lost,) = lost_roots(ours((NEXT, PAIR)), [ROOT_2])
     assert (lost.revision, lost.certificate, lost.has_key) == (1, PAIR.certificate, False)
-    assert target_secret.seen_roots(OWNER, ours((NEXT, PAIR)), [ROOT, ROOT_2]) == []
+    assert lost_roots(ours((NEXT, PAIR)), [ROOT, ROOT_2]) == []
 
 
 def test_a_lost_root_is_told_by_its_name_when_the_annotation_is_gone_too() -> None:
-    (lost,) = target_secret.seen_roots(OWNER, with_metadata(ours(), annotations=None), [])
+    (lost,) = lost_roots(with_metadata(ours(), annotations=None), [])
     assert lost.revision == 1
 
 
 def test_no_root_is_taken_from_a_secret_that_is_not_ours() -> None:
-    assert target_secret.seen_roots(OWNER, foreign(PAIR), []) == []
+    assert lost_roots(foreign(PAIR), []) == []
 
 
 def test_a_root_is_read_back_from_its_secret() -> None:
@@ -341,15 +355,21 @@ def test_a_state_that_nobody_knows_is_none() -> None:
 
 
 def test_a_published_bundle_is_read_back() -> None:
-    written = config_map()
-    assert objects.read_config_map(OWNER, "bundle", written, [ROOT, ROOT_2]) == (2, 1)
-    assert objects.read_config_map(OWNER, "bundle", written, [ROOT]) == ()
-    assert objects.read_config_map(OWNER, "bundle", None, [ROOT]) is None
+    state = read_bundle(config_map())
+    assert isinstance(state, Listed)
+    assert (state.bundle, state.intact, state.wrong) == ((2, 1), True, ())
+    assert read_bundle(None) == Absent()
+
+
+def read_bundle(found: Secret | None) -> TargetState:
+    """Read the public copy of a bundle."""
+    return kind_of(BUNDLE).read(BUNDLE, found, Against(OWNER, [ROOT, ROOT_2], NOW))
 
 
 def config_map() -> Secret:
     """Return the public copy of a bundle as we write it."""
-    return as_stored(objects.config_map(OWNER, "bundle", [ROOT_2, ROOT], owned=False))
+    content = Content(owner=OWNER, bundle=[ROOT_2, ROOT], signer=None, stamps=SINCE_NOW, owned=False, current=None)
+    return as_stored(kind_of(BUNDLE).manifest(BUNDLE, content))
 
 
 NOT_AS_WRITTEN: dict[str, Callable[[], Secret]] = {
@@ -366,7 +386,9 @@ NOT_AS_WRITTEN: dict[str, Callable[[], Secret]] = {
 
 @pytest.mark.parametrize("make", NOT_AS_WRITTEN.values(), ids=NOT_AS_WRITTEN.keys())
 def test_a_config_map_of_ours_is_written_anew_when_it_holds(make: Callable[[], Secret]) -> None:
-    assert objects.read_config_map(OWNER, "bundle", make(), [ROOT, ROOT_2]) == ()
+    state = read_bundle(make())
+    assert isinstance(state, Listed)
+    assert not state.intact or state.wrong
 
 
 LEFT_ALONE: dict[str, tuple[Callable[[], Secret], Reason]] = {
@@ -375,16 +397,12 @@ LEFT_ALONE: dict[str, tuple[Callable[[], Secret], Reason]] = {
         lambda: with_metadata(config_map(), labels={LABEL_MESHCA: "other"}),
         Reason.TARGET_CLAIMED,
     ),
-    "one that can never change": (
-        lambda: config_map() | {"data": {}, "immutable": True},
-        Reason.CONFIG_MAP_IMMUTABLE,
-    ),
 }
 
 
 @pytest.mark.parametrize(("make", "reason"), LEFT_ALONE.values(), ids=LEFT_ALONE.keys())
 def test_a_config_map_is_left_alone_and_told_of_when_it_is(make: Callable[[], Secret], reason: Reason) -> None:
-    state = objects.read_config_map(OWNER, "bundle", make(), [ROOT, ROOT_2])
+    state = read_bundle(make())
     assert isinstance(state, Blocked)
     assert state.reason is reason
 

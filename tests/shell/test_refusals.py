@@ -4,16 +4,17 @@ from typing import NamedTuple
 
 import pytest
 
-from meshca.core.model import Action, CreateRoot, DestroyRoot, WriteCacerts, WriteConfigMap
+from meshca.core.actions import Action, CreateRoot, DestroyRoot, WriteBundle, WriteCA
 from meshca.core.spec import parse_spec
 from meshca.errors import ConflictError, InternalError, MeshCAError, PKIError, StoreError
+from meshca.flow.kinds import KINDS
 from meshca.flow.refusals import explain, is_lasting
 from meshca.words.names import Reason, RootState
 
-SPEC = parse_spec("mesh", {})
-CACERTS = WriteCacerts("istio", 1, (1,), issue=True)
+SPEC = parse_spec("mesh", {"trustBundle": {"configMap": {}}}, KINDS)
+CACERTS = WriteCA("istio", 1, (1,), issue=True)
 ROOT = CreateRoot(2, RootState.PREPARED)
-CONFIG_MAP = WriteConfigMap("mesh-trust-bundle", (1,))
+CONFIG_MAP = WriteBundle("ConfigMap mesh-trust-bundle", (1,))
 
 
 class Row(NamedTuple):

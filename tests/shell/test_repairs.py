@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
-from meshca.core.model import Observed, Published, WriteCacerts
+from meshca.core.actions import WriteCA
+from meshca.core.model import Observed, Published
 from meshca.flow.repairs import PATIENCE, Repairs
 from tests.core.situations import NOW, SOLE, observed, published, root
 
 A = root(1, SOLE)
-REPAIR = WriteCacerts("istio", 1, (1,), issue=False)
+REPAIR = WriteCA("istio", 1, (1,), issue=False)
 SECOND = timedelta(seconds=1)
 
 

@@ -18,9 +18,10 @@ from meshca.cluster.object_watch import (
     UNSEEN_SECONDS,
     SecretWatch,
 )
-from meshca.cluster.stream import SILENCE_SECONDS, Ref
+from meshca.cluster.stream import SILENCE_SECONDS
 from meshca.errors import StoreError
 from meshca.words import names
+from meshca.words.ref import Ref
 from tests.shell.scripted_api import Answer, connected, status, stream
 from tests.shell.virtual_time import in_virtual_time
 

@@ -23,10 +23,11 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from meshca.cluster.connection import Connection, call
-from meshca.cluster.stream import FORBIDDEN, WATCH_SECONDS, Ref, Stream
+from meshca.cluster.stream import FORBIDDEN, WATCH_SECONDS, Stream
 from meshca.errors import StoreError
 from meshca.words import names
 from meshca.words.names import Reason
+from meshca.words.ref import CONFIG_MAPS, SECRETS, Ref
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,6 @@ UNSEEN_SECONDS = 30.0
 SETTLE_SECONDS = 0.2
 """An event waits so long before it counts: the answer to a write of ours may come after the event that it caused."""
 REMEMBERED_WRITES = 4
-CONFIG_MAPS = "configmaps"
 
 
 class Scope(NamedTuple):
@@ -49,7 +49,7 @@ class Scope(NamedTuple):
 
     namespace: str = ""
     name: str = ""
-    resource: str = "secrets"
+    resource: str = SECRETS
 
     @property
     def path(self) -> str:

@@ -5,18 +5,17 @@ Makes and reads JSON; sends nothing. The Secrets of its targets are targets/isti
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from meshca.cluster.metadata import differences, our_apply, strays, writer_of
-from meshca.core.model import Blocked, Root
+from meshca.cluster.metadata import strays
+from meshca.core.model import Root
 from meshca.errors import PKIError
 from meshca.pki import certs
 from meshca.pki.certs import KeyPair
 from meshca.words.names import (
     ANNOTATION_MADE_FOR,
-    ANNOTATION_REVISIONS,
     API_VERSION,
     FIELD_MANAGER,
     KIND,
@@ -25,11 +24,9 @@ from meshca.words.names import (
     LABEL_REVISION,
     LABEL_SOURCE,
     LABEL_STATE,
-    ROOT_CERT,
     TLS_CERT,
     TLS_KEY,
     TLS_SECRET_TYPE,
-    Reason,
     RootState,
     root_secret_name,
 )
@@ -167,66 +164,3 @@ def root_pair(secret: Json) -> KeyPair:
     """Return the certificate and the key of a root from its Secret."""
     data = data_of(secret)
     return KeyPair(certs.parse(data[TLS_CERT]), data[TLS_KEY])
-
-
-# --- The public copy of the bundle --------------------------------------------
-
-
-def config_map(owner: Owner, name: str, bundle: Sequence[Root], *, owned: bool) -> Json:
-    """Write the trust bundle as a ConfigMap."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": name,
-            "namespace": owner.namespace,
-            "labels": owner.labels(),
-            "annotations": {ANNOTATION_REVISIONS: join_revisions(root.revision for root in bundle)},
-            "ownerReferences": owner.references(owned=owned),
-        },
-        "data": {ROOT_CERT: b"".join(root.certificate.pem for root in bundle).decode("ascii")},
-    }
-
-
-def read_config_map(
-    owner: Owner, name: str, config_map: Json | None, roots: Sequence[Root]
-) -> tuple[int, ...] | Blocked | None:
-    """Return the revisions of the roots in a published bundle.
-
-    None when there is none; nothing in it when it is not as we write it; Blocked when
-    it is not ours, or can never change.
-    """
-    if config_map is None:
-        return None
-    where = f"ConfigMap {owner.namespace}/{name}"
-    metadata = config_map["metadata"]
-    claimant = (metadata.get("labels") or {}).get(LABEL_MESHCA, owner.name)
-    if claimant != owner.name:
-        message = f"{where} belongs to MeshCA {claimant}; give spec.trustBundle.configMap.name another name"
-        return Blocked(Reason.TARGET_CLAIMED, message)
-    if our_apply(metadata) is None:
-        by = writer_of(metadata)
-        message = f"{where} was made by {by}, not by this MeshCA, and is left alone; remove it if nobody needs it,"
-        return Blocked(Reason.FOREIGN_CONFIG_MAP, f"{message} or give spec.trustBundle.configMap.name another name")
-    revisions = _published_revisions(owner, config_map, roots)
-    if not revisions and config_map.get("immutable") is True:
-        message = f"{where} is immutable, so that it cannot follow the trust bundle: delete it, it is made anew at once"
-        return Blocked(Reason.CONFIG_MAP_IMMUTABLE, message)
-    return revisions
-
-
-def _published_revisions(owner: Owner, config_map: Json, roots: Sequence[Root]) -> tuple[int, ...]:
-    metadata, by_pem = config_map["metadata"], {root.certificate.pem: root for root in roots}
-    text = str((config_map.get("data") or {}).get(ROOT_CERT, "")).encode(errors="replace")
-    try:
-        bundle = [by_pem.get(each.pem) for each in certs.parse_bundle(text)]
-    except PKIError:
-        return ()
-    known = [root for root in bundle if root is not None]
-    revisions = join_revisions(root.revision for root in known)
-    wrong = (
-        *differences(metadata, "labels", owner.labels()),
-        *differences(metadata, "annotations", {ANNOTATION_REVISIONS: revisions}),
-    )
-    is_exact = len(known) == len(bundle) and text == b"".join(root.certificate.pem for root in known)
-    return tuple(root.revision for root in known) if is_exact and not wrong else ()

@@ -14,6 +14,7 @@ from kubernetes.aio.client import ApiClient
 from meshca.cluster.connection import call
 from meshca.errors import StoreError
 from meshca.words.names import FIELD_MANAGER, GROUP, PLURAL, VERSION
+from meshca.words.ref import SECRETS, Ref
 
 Json = dict[str, Any]
 
@@ -43,49 +44,43 @@ class Store:
         self._api = api
         self._on_written = on_written
 
-    async def get_secret(self, namespace: str, name: str) -> Json | None:
-        """Read one Secret."""
-        return await self._get(_core(namespace, "secrets", name))
+    async def get(self, ref: Ref) -> Json | None:
+        """Read one Secret or ConfigMap."""
+        return await self._get(_path(ref))
 
     async def list_secrets(self, namespace: str, label_selector: str) -> list[Json]:
         """Read the Secrets of a namespace that carry these labels."""
-        return await self._list(_core(namespace, "secrets"), label_selector)
+        return await self._list(_collection(namespace), label_selector)
 
     async def create_secret(self, namespace: str, secret: Json) -> Json:
         """Create a Secret that must not exist yet."""
-        path = _core(namespace, "secrets")
+        path = _collection(namespace)
         return self._written(await self._send("POST", path, secret, _JSON, fieldManager=FIELD_MANAGER))
 
-    async def apply_secret(self, secret: Json, over: Json | None) -> Json:
-        """Write a Secret in one write (server-side apply): over exactly this version of it, or None for a new one.
+    async def apply(self, ref: Ref, body: Json, over: Json | None) -> Json:
+        """Write an object in one write (server-side apply): over exactly this version of it, or None for a new one.
 
         (A Role can allow to apply a Secret of one name, but not to POST one.)
         """
-        return self._written(await self._apply("secrets", secret, over))
+        lock = _NEW if over is None else {key: over["metadata"][key] for key in ("uid", "resourceVersion")}
+        locked = body | {"metadata": body["metadata"] | lock}
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return self._written(await self._send("PATCH", _path(ref), locked, _APPLY_PATCH, **query))
 
-    async def patch_secret(self, namespace: str, name: str, patch: Json) -> Json:
-        """Merge-patch a Secret; with `metadata.resourceVersion` in it, that must be the present one."""
-        path = _core(namespace, "secrets", name)
-        return self._written(await self._send("PATCH", path, patch, _MERGE_PATCH, fieldManager=FIELD_MANAGER))
+    async def patch(self, ref: Ref, patch: Json) -> Json:
+        """Merge-patch an object; with `metadata.resourceVersion` in it, that must be the present one."""
+        return self._written(await self._send("PATCH", _path(ref), patch, _MERGE_PATCH, fieldManager=FIELD_MANAGER))
 
     async def delete_secret(self, secret: Json) -> None:
         """Delete exactly this version of a Secret; one that is gone already is gone."""
         meta = secret["metadata"]
         preconditions = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
-        path = _core(meta["namespace"], "secrets", meta["name"])
+        path = _path(Ref(meta["namespace"], meta["name"]))
         try:
             await self._send("DELETE", path, {"preconditions": preconditions})
         except StoreError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
-
-    async def get_config_map(self, namespace: str, name: str) -> Json | None:
-        """Read one ConfigMap."""
-        return await self._get(_core(namespace, "configmaps", name))
-
-    async def apply_config_map(self, config_map: Json, over: Json | None) -> Json:
-        """Write a ConfigMap of ours, as `apply_secret` does a Secret."""
-        return self._written(await self._apply("configmaps", config_map, over))
 
     async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
         """Read the Deployments of a namespace that carry these labels."""
@@ -121,12 +116,6 @@ class Store:
         items: list[Json] = answer.get("items") or []
         return items
 
-    async def _apply(self, plural: str, body: Json, over: Json | None) -> Json:
-        new = body["metadata"]
-        lock = _NEW if over is None else {key: over["metadata"][key] for key in ("uid", "resourceVersion")}
-        path, locked = _core(new["namespace"], plural, new["name"]), body | {"metadata": new | lock}
-        return await self._send("PATCH", path, locked, _APPLY_PATCH, fieldManager=FIELD_MANAGER, force="true")
-
     async def _send(
         self, method: str, path: str, body: Json | None = None, content_type: str = _JSON, **query: str
     ) -> Json:
@@ -135,5 +124,9 @@ class Store:
         )
 
 
-def _core(namespace: str, plural: str, name: str = "") -> str:
-    return f"/api/v1/namespaces/{quote(namespace)}/{plural}{'/' + quote(name) if name else ''}"
+def _path(ref: Ref) -> str:
+    return f"{_collection(ref.namespace, ref.resource)}/{quote(ref.name)}"
+
+
+def _collection(namespace: str, resource: str = SECRETS) -> str:
+    return f"/api/v1/namespaces/{quote(namespace)}/{resource}"

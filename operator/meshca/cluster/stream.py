@@ -12,7 +12,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 
@@ -20,16 +20,9 @@ from meshca.cluster.connection import CONNECT_SECONDS, REQUEST_SECONDS, Pulse, n
 from meshca.errors import StoreError
 from meshca.words import names
 from meshca.words.names import Reason
+from meshca.words.ref import Ref
 
 logger = logging.getLogger(__name__)
-
-
-class Ref(NamedTuple):
-    """What names an object; its resource as in a path."""
-
-    namespace: str
-    name: str
-    resource: str = "secrets"
 
 
 OnChange = Callable[[Ref, str, set[str]], None]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from meshca.core.model import (
+from meshca.core.actions import (
     CleanRoot,
     CleanTarget,
     CreateRoot,
@@ -15,13 +15,14 @@ from meshca.core.model import (
     MarkRoot,
     OwnRoot,
     Step,
-    WriteCacerts,
-    WriteConfigMap,
+    WriteBundle,
+    WriteCA,
 )
 from meshca.core.simulation import forecast
-from meshca.core.spec import FromSecret, MeshCASpec, parse_spec
+from meshca.core.spec import MeshCASpec, parse_spec
 from meshca.core.warnings import warnings
 from meshca.errors import SpecError
+from meshca.flow.kinds import KINDS
 from meshca.words.duration import parse_duration
 from meshca.words.names import API_VERSION, KIND, root_secret_name
 from meshca.words.text import when
@@ -69,15 +70,15 @@ def _spec(body: Mapping[str, Any]) -> MeshCASpec:
     name = (body.get("metadata") or {}).get("name")
     if not isinstance(name, str) or not name:
         raise SpecError("metadata.name", "is required")
-    return parse_spec(name, body.get("spec") or {})
+    return parse_spec(name, body.get("spec") or {}, KINDS)
 
 
 def _lines(spec: MeshCASpec, start: datetime, end: datetime) -> Iterator[str]:
     yield f"MeshCA {spec.name} from {when(start)} to {when(end)}, if every istiod loads changed roots"
     for warning in warnings(spec):
         yield f"Warning: {warning}"
-    if isinstance(spec.root.source, FromSecret):
-        yield f"Each root is taken to be put into Secret {spec.root.source.name} when it is due"
+    if spec.root.source.ref is not None:
+        yield f"Each root is taken to be put into {spec.root.source.ref} when it is due"
     yield f"{'WHEN':<20}  {'WHY':<19}  WRITES"
     for each in forecast(spec, start, end):
         yield f"{when(each.at):<20}  {each.step.reason.value:<19}  {_writes(spec, each.step)}"
@@ -95,9 +96,6 @@ def _writes(spec: MeshCASpec, step: Step) -> str:
             what = f"Secret {root_secret_name(spec.name, revision)}, metadata"
         case DestroyRoot(revision):
             what = f"Secret {root_secret_name(spec.name, revision)}, deleted"
-        case WriteCacerts(target) | CleanTarget(target):
-            place = spec.target(target)
-            what = f"Secret {place.namespace}/{place.secret_name}"
-        case WriteConfigMap(name):
-            what = f"ConfigMap {name}"
+        case WriteCA(target) | WriteBundle(target) | CleanTarget(target):
+            what = str(spec.target(target).ref)
     return f"{what}: {step.message}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from meshca.core.model import Hold, Plan
+from meshca.core.actions import Hold, Plan
 from meshca.core.situation import Situation, phase
 from meshca.words.names import STEP_REASONS, Phase, Reason
 from meshca.words.text import when

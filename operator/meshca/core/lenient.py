@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.core.spec import Kinds, MeshCASpec, parse_spec
 from meshca.errors import SpecError
 
 Json = Mapping[str, Any]
@@ -35,14 +35,14 @@ class Reading:
     error: SpecError | None
 
 
-def read_spec(name: str, spec: Json) -> Reading:
+def read_spec(name: str, spec: Json, kinds: Kinds) -> Reading:
     """Read a stored spec: leave out what is unknown, then what makes no sense, until the rest can be read."""
     rest: Any = deepcopy(dict(spec))
     unknown: list[str] = []
     first: SpecError | None = None
     for _ in range(MOST_REMOVALS):
         try:
-            parsed = parse_spec(name, rest)
+            parsed = parse_spec(name, rest, kinds)
         except SpecError as error:
             if not error.is_unknown:
                 first = first or error

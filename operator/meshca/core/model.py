@@ -1,10 +1,10 @@
-"""What the cluster holds, and what can be done about it: the values that the rules of rotation work on.
+"""What the cluster holds: the values that the rules of rotation work on.
 
-Owns the vocabulary of observing and acting. Nothing here reads, writes or
-decides; no value holds a private key.
+Owns the vocabulary of observing. Nothing here reads, writes or decides; no value
+holds a private key.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -49,7 +49,7 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The target's Secret does not exist."""
+    """The target's object does not exist."""
 
     was_published: bool = False
     """True: the last report had it, so somebody deleted it. Changes words, not decisions."""
@@ -57,7 +57,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The target's Secret must not or cannot be touched now."""
+    """The target's object must not or cannot be touched now."""
 
     reason: Reason
     message: str
@@ -72,18 +72,15 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """The target's Secret, provably ours."""
+class Holding:
+    """The target's object, provably ours, and the bundle in it."""
 
-    intermediate: Certificate | None
-    """None: the signing certificate or its key is missing, unreadable or not a pair."""
     bundle: tuple[int, ...]
-    """Revisions of the roots in `root-cert.pem`, in its order; certificates of strangers left out."""
+    """Revisions of the roots that it trusts, in its order; certificates of strangers left out."""
     intact: bool
     """False: the files are not byte for byte what we write for this content, or not written by us."""
     written_at: datetime
     bundle_since: datetime
-    signer_since: datetime
     owned: bool = False
     has_crl: bool = False
     editor: str | None = None
@@ -94,13 +91,31 @@ class Published:
     """True: exactly this was put right before, and somebody set it back."""
     immutable: bool = False
     """True: no write can change its data any more."""
-    exposed: bool = False
-    """True: its private key stands in its metadata too."""
     strays: tuple[str, ...] = ()
     """What has to leave its metadata, as people read it: keys in annotations, owner references to what is gone."""
 
 
-TargetState = Absent | Blocked | Published
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed(Holding):
+    """A target that has a bundle and no CA."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged(Holding):
+    """A target whose signing certificate or key is missing, unreadable or not a pair."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Holding):
+    """A target with a CA and a bundle."""
+
+    intermediate: Certificate
+    signer_since: datetime
+    exposed: bool = False
+    """True: its private key stands in its metadata too."""
+
+
+TargetState = Absent | Blocked | Damaged | Listed | Published
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +149,6 @@ class Observed:
     """What makes ztunnel refuse the given root, with the root as the subject; None: nothing."""
     reloads: Mapping[str, Reload] = field(default_factory=dict)
     """By target name; asked for only while a rotation is wanted or under way."""
-    config_map: tuple[int, ...] | Blocked | None = None
-    """Revisions of the roots in the published ConfigMap; None when there is none, Blocked when it is not ours."""
     is_clock_sure: bool = True
     """False: this pod's clock contradicts the API server's, so that nothing is held to be from the future."""
 
@@ -151,158 +164,3 @@ class Observed:
     def without_root(self, revision: int) -> "Observed":
         """Return the same without the root of this revision."""
         return replace(self, roots=tuple(root for root in self.roots if root.revision != revision))
-
-
-@dataclass(frozen=True, slots=True)
-class CreateRoot:
-    """Make a root (or import the given one) and store it, before anything refers to it."""
-
-    revision: int
-    state: RootState
-    given: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MarkRoot:
-    """Record how far a root has come, before anything acts on it."""
-
-    revision: int
-    state: RootState
-
-
-@dataclass(frozen=True, slots=True)
-class OwnRoot:
-    """Let a root's Secret be deleted with the MeshCA, or no longer."""
-
-    revision: int
-    owned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DestroyRoot:
-    """Delete a root's Secret, and with it its key."""
-
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class CleanRoot:
-    """Take out of the metadata of a root's Secret what must not be there."""
-
-    revision: int
-    strays: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WriteCacerts:
-    """Write a target's Secret in one request."""
-
-    target: str
-    signer: int
-    """Revision of the root that the intermediate is under."""
-    bundle: tuple[int, ...]
-    """Revisions of the trusted roots, newest first."""
-    issue: bool
-    """True: make a new intermediate; False: keep the one that is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class CleanTarget:
-    """Take out of the metadata of a target's Secret what must not be there."""
-
-    target: str
-    strays: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WriteConfigMap:
-    """Publish the trust bundle for people and other tools."""
-
-    name: str
-    bundle: tuple[int, ...]
-
-
-Action = CreateRoot | MarkRoot | OwnRoot | CleanRoot | DestroyRoot | WriteCacerts | CleanTarget | WriteConfigMap
-
-
-def target_of(action: Action) -> str | None:
-    """Return the name of the target whose Secret an action writes."""
-    return action.target if isinstance(action, WriteCacerts | CleanTarget) else None
-
-
-def object_of(action: Action) -> str:
-    """Name the one object that an action writes: two actions of one name write the same."""
-    match action:
-        case WriteCacerts(target) | CleanTarget(target):
-            return f"target {target}"
-        case WriteConfigMap(name):
-            return f"ConfigMap {name}"
-        case _:
-            return f"root {action.revision}"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One safe change, and why."""
-
-    action: Action
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Something that is not done yet, and what it waits for."""
-
-    reason: Reason
-    message: str
-    until: datetime | None = None
-    """When it ends by itself; None: when the cluster changes."""
-    stalled: bool = False
-    """True: only a person can end it."""
-
-
-Outcome = Iterator[Step | Hold]
-"""What a rule says of a situation: a Step if it would act now, a Hold for all it waits for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """What failed in this pass: not tried again before the next, and nothing else waits for it.
-
-    Attributes:
-        actions: what was refused, each with what people are told; another write of the same object may succeed.
-        objects: what no action touches again, by `object_of`: it is not what was observed, or does not answer.
-    """
-
-    actions: Mapping[Action, Hold] = field(default_factory=dict)
-    objects: Mapping[str, Hold] = field(default_factory=dict)
-
-    def why(self, action: Action) -> Hold | None:
-        """Return what is said instead of carrying out an action; None when nothing is against it."""
-        return self.actions.get(action) or self.objects.get(object_of(action))
-
-    def holds_target(self, name: str) -> bool:
-        """Tell whether a target could not be written."""
-        return f"target {name}" in {*map(object_of, self.actions), *self.objects}
-
-    def with_action(self, action: Action, hold: Hold) -> "Aside":
-        """Return the same with an action that was refused."""
-        return replace(self, actions={**self.actions, action: hold})
-
-    def with_object(self, action: Action, hold: Hold) -> "Aside":
-        """Return the same with the object of an action, which may not be what was observed."""
-        return replace(self, objects={**self.objects, object_of(action): hold})
-
-
-NOTHING_ASIDE = Aside()
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The next step, if one is due, and everything that is waited for."""
-
-    step: Step | None
-    holds: tuple[Hold, ...]
-    faults: tuple[Exception, ...] = ()
-    """What rules failed with: a fault of ours, of which the other rules know nothing."""

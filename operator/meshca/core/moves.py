@@ -6,21 +6,42 @@ core/rotation.py has the law.
 
 from datetime import datetime
 
-from meshca.core import schedule
-from meshca.core.model import Action, Hold, Outcome, Published, Root, Step, WriteCacerts
+from meshca.core import gates, schedule
+from meshca.core.actions import Action, Hold, Outcome, Step, WriteBundle, WriteCA
+from meshca.core.model import Holding, Listed, Published, Root
 from meshca.core.situation import Situation, Standing, is_spent, newest_first
 from meshca.core.spec import DeletionPolicy
 from meshca.words.names import Reason, RootState
 from meshca.words.text import roots, when
 
 
-def advance(situation: Situation, standing: Standing, name: str, target: Published) -> Outcome:
+def advance(situation: Situation, standing: Standing, name: str, target: Holding) -> Outcome:
     """Yield the one move that this target may make now, or what it waits for, or its repair."""
-    signer = situation.signer_of(target)
-    wanted = {*target.bundle, *standing.bundle}
-    if signer is None:
-        yield issue(situation, name, newest_first(wanted), Reason.SECRET_REPAIRED)
-        return
+    signer = situation.signer_of(target) if isinstance(target, Published) else None
+    if isinstance(target, Listed):
+        yield from _relist(situation, standing, name, target)
+    elif signer is None or not isinstance(target, Published):
+        yield issue(situation, name, newest_first({*target.bundle, *standing.bundle}), Reason.SECRET_REPAIRED)
+    else:
+        yield from _advance(situation, standing, name, target, signer)
+
+
+def _relist(situation: Situation, standing: Standing, name: str, target: Listed) -> Outcome:
+    """Keep a bundle up to date where nothing is signed: it follows the labels, and is put back."""
+    action = WriteBundle(name, standing.bundle)
+    if target.bundle != standing.bundle or not target.intact:
+        yield publish_bundle(situation, standing, name)
+    else:
+        yield from _put_right(situation, name, target, action)
+
+
+def publish_bundle(situation: Situation, standing: Standing, name: str) -> Step:
+    """Write the bundle of a target that has no CA."""
+    message = f"publishes {roots(standing.bundle)} in {situation.title(name)}"
+    return Step(WriteBundle(name, standing.bundle), Reason.BUNDLE_PUBLISHED, message)
+
+
+def _advance(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Outcome:
     move = _move(situation, standing, name, target, signer) if situation.spec.partial is None else None
     if move is not None:
         yield move
@@ -31,7 +52,7 @@ def advance(situation: Situation, standing: Standing, name: str, target: Publish
 def _move(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold | None:
     union = newest_first({*target.bundle, *standing.bundle, signer.revision})
     if _is_set_back(situation, standing, target, signer):
-        action = WriteCacerts(name, standing.newest.revision, union, issue=True)
+        action = WriteCA(name, standing.newest.revision, union, issue=True)
         message = (
             f"target {name} signs under root {standing.newest.revision} again: {target.editor} had written older"
             f" files, and no proxy trusts root {signer.revision} alone"
@@ -58,7 +79,7 @@ def _is_set_back(situation: Situation, standing: Standing, target: Published, si
 
 
 def _grow(standing: Standing, name: str, signer: Root, union: tuple[int, ...]) -> Step:
-    action = WriteCacerts(name, signer.revision, union, issue=False)
+    action = WriteCA(name, signer.revision, union, issue=False)
     if standing.state is RootState.PREPARED:
         message = f"target {name} now trusts {roots(union)}; root {signer.revision} goes on signing"
         return Step(action, Reason.TRUST_PUBLISHED, message)
@@ -66,11 +87,11 @@ def _grow(standing: Standing, name: str, signer: Root, union: tuple[int, ...]) -
 
 
 def _switch(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold:
-    new, until = standing.signer, schedule.trusted_at(target, situation.spec)
+    new, until = standing.signer, gates.trusted_at(target, situation.spec)
     if not situation.can_sign(new):
         return _cannot_sign(situation, new, f"target {name} cannot switch to root {new.revision}")
     if situation.now >= until or is_spent(situation, target, signer):
-        action = WriteCacerts(name, new.revision, target.bundle, issue=True)
+        action = WriteCA(name, new.revision, target.bundle, issue=True)
         return Step(action, Reason.SIGNER_SWITCHED, f"target {name} now signs under root {new.revision}")
     message = f"target {name} switches to root {new.revision} when every proxy trusts it"
     return Hold(Reason.SIGNER_SWITCHED, message, until)
@@ -79,36 +100,42 @@ def _switch(situation: Situation, standing: Standing, name: str, target: Publish
 def _shrink(situation: Situation, standing: Standing, name: str, target: Published) -> Step | Hold:
     extra = newest_first(set(target.bundle) - set(standing.bundle))
     # Workloads of all targets meet: what one of them signs, none may stop to trust.
-    drained = (schedule.drained_at(each, situation.spec) for each in situation.published.values())
-    until = max(*drained, schedule.bundle_loaded_at(target, situation.spec))
+    drained = (gates.drained_at(each, situation.spec) for each in situation.published.values())
+    until = max(*drained, gates.bundle_loaded_at(target, situation.spec))
     signing = {root.revision for each in situation.published.values() if (root := situation.signer_of(each))}
     if signing & set(extra):
         return Hold(Reason.TRUST_REMOVED, f"target {name} drops {roots(extra)} when no target signs under it")
     if situation.now >= until:
-        action = WriteCacerts(name, standing.signer.revision, standing.bundle, issue=False)
+        action = WriteCA(name, standing.signer.revision, standing.bundle, issue=False)
         return Step(action, Reason.TRUST_REMOVED, f"target {name} no longer trusts {roots(extra)}")
     message = f"target {name} drops {roots(extra)} when no workload certificate under it is valid"
     return Hold(Reason.TRUST_REMOVED, message, until)
 
 
 def _repair(situation: Situation, name: str, target: Published, signer: Root) -> Outcome:
-    wanted = situation.spec.deletion_policy is DeletionPolicy.DELETE
-    action = WriteCacerts(name, signer.revision, newest_first(target.bundle), issue=False)
+    action = WriteCA(name, signer.revision, newest_first(target.bundle), issue=False)
     if not target.intact:
         by = f" by {target.editor}" if target.editor else ""
         yield Step(action, Reason.SECRET_REPAIRED, f"target {name} is put back: its Secret had been edited{by}")
-    elif target.wrong and target.is_undone:
-        yield Hold(Reason.REPAIR_UNDONE, _undone(name, target), stalled=True)
+    else:
+        yield from _put_right(situation, name, target, action)
+
+
+def _put_right(situation: Situation, name: str, target: Holding, action: Action) -> Outcome:
+    """Put the metadata of a target's object back."""
+    wanted, title = situation.spec.deletion_policy is DeletionPolicy.DELETE, situation.title(name)
+    if target.wrong and target.is_undone:
+        yield Hold(Reason.REPAIR_UNDONE, _undone(title, target), stalled=True)
     elif target.wrong:
-        yield Step(action, Reason.SECRET_REPAIRED, f"target {name} is put back: {'; '.join(target.wrong)}")
+        yield Step(action, Reason.SECRET_REPAIRED, f"{title} is put back: {'; '.join(target.wrong)}")
     elif target.owned != wanted:
-        yield Step(action, Reason.OWNERSHIP_CHANGED, f"target {name} follows deletionPolicy")
+        yield Step(action, Reason.OWNERSHIP_CHANGED, f"{title} follows deletionPolicy")
 
 
-def _undone(name: str, target: Published) -> str:
+def _undone(title: str, target: Holding) -> str:
     return (
-        f"the metadata of target {name} does not stay as it is written: {'; '.join(target.wrong)}; let the policy,"
-        " webhook or controller that sets it leave this Secret alone (renewals and rotations go on all the same)"
+        f"the metadata of {title} does not stay as it is written: {'; '.join(target.wrong)}; let the policy, webhook or"
+        " controller that sets it leave this object alone (renewals and rotations go on all the same)"
     )
 
 
@@ -118,14 +145,13 @@ def issue(situation: Situation, name: str, bundle: tuple[int, ...], reason: Reas
     signer = situation.standing.signer
     if not situation.can_sign(signer):
         return _cannot_sign(situation, signer, f"target {name} has no intermediate, and cannot get one")
-    action = WriteCacerts(name, signer.revision, bundle, issue=True)
+    action = WriteCA(name, signer.revision, bundle, issue=True)
     verb = "gets its" if reason is Reason.INTERMEDIATE_ISSUED else "was damaged or deleted and gets a new"
     return Step(action, reason, f"target {name} {verb} intermediate under root {signer.revision}")
 
 
 def renew(situation: Situation, name: str, target: Published, signer: Root) -> Step | Hold:
     """Replace an intermediate that is due, or tell when it will be."""
-    assert target.intermediate is not None
     spec, now, until = situation.spec, situation.now, target.intermediate.not_after
     why = _why_renew(situation, target, signer)
     if why is None:
@@ -139,16 +165,15 @@ def renew(situation: Situation, name: str, target: Published, signer: Root) -> S
         message = f"an intermediate that ends at {when(until)} is not renewed: {crl_obstacle(name)}"
         return Hold(Reason.CRL_PRESENT, message, stalled=True)
     is_urgent = target.exposed or is_spent(situation, target, signer)
-    loaded = now if is_urgent else min(schedule.loaded_at(target, spec), until)
+    loaded = now if is_urgent else min(gates.loaded_at(target, spec), until)
     if now < loaded:
         message = f"renews the intermediate of target {name} because {why}, once the last change is loaded"
         return Hold(Reason.INTERMEDIATE_RENEWED, message, loaded)
-    action = WriteCacerts(name, signer.revision, newest_first(target.bundle), issue=True)
+    action = WriteCA(name, signer.revision, newest_first(target.bundle), issue=True)
     return Step(action, Reason.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}: {why}")
 
 
 def _why_renew(situation: Situation, target: Published, signer: Root) -> str | None:
-    assert target.intermediate is not None
     spec, now, intermediate = situation.spec, situation.now, target.intermediate
     wanted = spec.intermediate.issued_after
     if situation.is_early(intermediate):
@@ -166,14 +191,12 @@ def _why_renew(situation: Situation, target: Published, signer: Root) -> str | N
 
 def _would_gain(situation: Situation, target: Published, signer: Root) -> bool:
     """Tell whether a new intermediate would live longer: never beyond its root, so near the root's end it would not."""
-    assert target.intermediate is not None
     end = min(situation.now + situation.spec.intermediate.duration, signer.certificate.not_after)
     return end > target.intermediate.not_after
 
 
 def renews_at(situation: Situation, target: Published, signer: Root) -> datetime | None:
     """Return when the renewal of a target's intermediate is due; None when it ends with its root."""
-    assert target.intermediate is not None
     asked = situation.spec.intermediate.issued_after
     dates = []
     if target.intermediate.not_after < signer.certificate.not_after:
@@ -203,16 +226,19 @@ def _cannot_sign(situation: Situation, signer: Root, what: str) -> Hold:
 
 
 def cannot_write(situation: Situation, action: Action) -> Hold | None:
-    """Say why a target's Secret takes no write, whatever it is."""
-    target = situation.published.get(action.target) if isinstance(action, WriteCacerts) else None
-    return (
-        immutable(action.target, target) if isinstance(action, WriteCacerts) and target and target.immutable else None
-    )
+    """Say why a target's object takes no write, whatever it is."""
+    if not isinstance(action, WriteCA | WriteBundle):
+        return None
+    target = situation.held.get(action.target)
+    return immutable(situation, action.target, target) if target is not None and target.immutable else None
 
 
-def immutable(name: str, target: Published) -> Hold:
-    """Say that a target's Secret can never change again, until when that goes well, and the remedy."""
-    until = f" before {when(target.intermediate.not_after)}" if target.intermediate else ""
+def immutable(situation: Situation, name: str, target: Holding) -> Hold:
+    """Say that a target's object can never change again, until when that goes well, and the remedy."""
+    if isinstance(target, Listed):
+        message = f"{situation.title(name)} is immutable, so that it cannot follow the trust bundle: delete it, it is"
+        return Hold(Reason.CONFIG_MAP_IMMUTABLE, f"{message} made anew at once", stalled=True)
+    until = f" before {when(target.intermediate.not_after)}" if isinstance(target, Published) else ""
     message = (
         f"the Secret of target {name} is immutable, so that it cannot be renewed: delete it{until}, it is made anew at"
         " once under the same root; then restart istiod, since the kubelet does not follow an immutable Secret"

@@ -1,10 +1,11 @@
 """When a root is replaced: what asks for it, and what must hold it before its first write."""
 
 from meshca.core import schedule
-from meshca.core.model import Blocked, Hold, Outcome, Published, Root
-from meshca.core.moves import crl_obstacle
+from meshca.core.actions import Ask, Hold, Outcome
+from meshca.core.model import Blocked, Holding, Published, Root
+from meshca.core.moves import crl_obstacle, immutable
 from meshca.core.situation import Situation, Standing, is_spent
-from meshca.core.spec import FromSecret, RootReload, rotation_time
+from meshca.core.spec import rotation_time
 from meshca.errors import MeshCAError
 from meshca.words.duration import format_duration
 from meshca.words.names import Reason
@@ -24,13 +25,13 @@ def why_rotate(situation: Situation, standing: Standing) -> str | None:
 def _why_another(situation: Situation, root: Root) -> str | None:
     """The spec asks for another kind of root than this one."""
     spec, given = situation.spec.root, situation.observed.given
-    if not isinstance(spec.source, FromSecret):
+    if spec.source.ref is None:
         if root.given:
             return "spec.root.source asks for generated roots"
         return None if root.certificate.key == spec.key else f"spec.root.privateKey asks for {spec.key}"
     if isinstance(given, MeshCAError):
-        return f"Secret {spec.source.name} no longer holds a usable root"
-    return None if given in {None, root.certificate} else f"Secret {spec.source.name} holds another root"
+        return f"{spec.source.ref} no longer holds a usable root"
+    return None if given in {None, root.certificate} else f"{spec.source.ref} holds another root"
 
 
 def why_abandon(situation: Situation, root: Root) -> str | None:
@@ -38,7 +39,7 @@ def why_abandon(situation: Situation, root: Root) -> str | None:
     if situation.is_early(root.certificate):
         return _too_early(root)
     source, given = situation.spec.root.source, situation.observed.given
-    is_superseded = root.given and not (isinstance(source, FromSecret) and isinstance(given, MeshCAError))
+    is_superseded = root.given and not (source.ref is not None and isinstance(given, MeshCAError))
     return _why_another(situation, root) if is_superseded else None
 
 
@@ -65,7 +66,7 @@ def rotates_later(situation: Situation, standing: Standing) -> Outcome:
     yield Hold(Reason.ROTATION_STARTED, f"starts replacing root {standing.newest.revision}", at)
 
 
-def obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold]:
+def obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold | Ask]:
     """Return everything that holds a rotation before its first write."""
     return [*_given_obstacle(situation, standing), *_target_obstacles(situation, standing, why)]
 
@@ -73,27 +74,35 @@ def obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold]:
 def _given_obstacle(situation: Situation, standing: Standing) -> list[Hold]:
     """A root that must be given cannot be made."""
     source, given = situation.spec.root.source, situation.observed.given
-    if not isinstance(source, FromSecret):
+    if source.ref is None:
         return []
     if isinstance(given, MeshCAError):
         return [Hold(given.reason, given.message, stalled=True)]
     if given != standing.newest.certificate:
         return []
-    message = f"put a new root into Secret {source.name}; {_by_when(situation, standing)}"
+    message = f"put a new root into {source.ref}; {_by_when(situation, standing)}"
     return [Hold(Reason.WAITING_FOR_ROOT, message, stalled=True)]
 
 
-def _target_obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold]:
+def _target_obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold | Ask]:
     """Whatever would make a target miss the new root holds the rotation before its first write."""
     held, deadline = f"the rotation is held ({why})", _by_when(situation, standing)
     blocked = [
-        Hold(state.reason, f"{held}: target {name} would miss it ({state.message}); {deadline}", stalled=True)
+        Hold(
+            state.reason,
+            f"{held}: {situation.title(name)} would miss it ({state.message}); {deadline}",
+            stalled=True,
+        )
         for name, state in situation.observed.targets.items()
         if isinstance(state, Blocked)
     ]
     unwritable = [
-        Hold(Reason.SECRET_IMMUTABLE, f"{held}: the Secret of target {name} is immutable; {deadline}", stalled=True)
-        for name, target in situation.published.items()
+        Hold(
+            immutable(situation, name, target).reason,
+            f"{held}: the object of {situation.title(name)} is immutable; {deadline}",
+            stalled=True,
+        )
+        for name, target in situation.held.items()
         if target.immutable
     ]
     return [*blocked, *unwritable, *_ambient_holds(situation, held), *load_holds(situation, held, deadline)]
@@ -112,36 +121,35 @@ def _ambient_holds(situation: Situation, what: str) -> list[Hold]:
     ]
 
 
-def load_holds(situation: Situation, what: str, remark: str) -> list[Hold]:
+def load_holds(situation: Situation, what: str, remark: str) -> list[Hold | Ask]:
     """Name everything for which an istiod would not load what a rotation writes next."""
     crls = [
         Hold(Reason.CRL_PRESENT, f"{what}: {crl_obstacle(name)}; {remark}", stalled=True)
-        for name, target in situation.published.items()
+        for name, target in situation.held.items()
         if target.has_crl
     ]
     return [*crls, *_reload_holds(situation, what, remark)]
 
 
-def _reload_holds(situation: Situation, what: str, remark: str) -> list[Hold]:
-    """Name every target whose istiod would not load a changed set of roots, or may not."""
-    holds = []
+def _reload_holds(situation: Situation, what: str, remark: str) -> list[Hold | Ask]:
+    """Name every target whose istiod would not load a changed set of roots, or has to be asked."""
+    holds: list[Hold | Ask] = []
     for target in situation.spec.targets:
-        reload = situation.observed.reloads.get(target.name)
-        state = situation.published.get(target.name)
-        if target.root_reload is RootReload.LIVE or state is None or _has_nothing_to_lose(situation, state):
+        state = situation.held.get(target.name)
+        if not target.asks or state is None or _has_nothing_to_lose(situation, state):
             continue
+        reload = situation.observed.reloads.get(target.name)
         if reload is None:
-            message = f"{what}: it is not known yet whether the istiod of target {target.name} loads changed roots"
-            holds.append(Hold(Reason.ISTIOD_UNKNOWN, message, stalled=True))
+            holds.append(Ask(target.name))
         elif reload.reason is not None:
             holds.append(Hold(reload.reason, f"{what}: {reload.message}; {remark}", stalled=True))
     return holds
 
 
-def _has_nothing_to_lose(situation: Situation, target: Published) -> bool:
+def _has_nothing_to_lose(situation: Situation, target: Holding) -> bool:
     """Where all is expired an istiod that loads nothing breaks nothing, and its next restart mends it."""
-    signer = situation.signer_of(target)
-    return signer is not None and is_spent(situation, target, signer)
+    signer = situation.signer_of(target) if isinstance(target, Published) else None
+    return signer is not None and isinstance(target, Published) and is_spent(situation, target, signer)
 
 
 def _by_when(situation: Situation, standing: Standing) -> str:

@@ -21,7 +21,7 @@ So consecutive bundles are subsets of one another (istiod refuses any other
 change: pemBundleHasSubsetRelation in istio pilot/pkg/bootstrap/istio_ca.go),
 no proxy meets a certificate under a root it does not hold yet, and none under
 a root it no longer holds. The label moves on only when every target has
-arrived (schedule.py says when that is known), which makes the phases a barrier
+arrived (gates.py says when that is known), which makes the phases a barrier
 across targets. A key is made before anything refers to it, and destroyed after
 the last thing that referred to it is gone.
 
@@ -32,32 +32,28 @@ for everything it waits for. Order matters: the first Step wins.
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from meshca.core import schedule
-from meshca.core.model import (
+from meshca.core import gates
+from meshca.core.actions import (
     NOTHING_ASIDE,
-    Absent,
     Aside,
-    Blocked,
+    Ask,
     CleanRoot,
     CleanTarget,
     CreateRoot,
     DestroyRoot,
     Hold,
     MarkRoot,
-    Observed,
     Outcome,
     OwnRoot,
     Plan,
-    Published,
-    Root,
     Step,
-    TargetState,
-    WriteConfigMap,
 )
-from meshca.core.moves import advance, cannot_write, immutable, issue, renew
+from meshca.core.gates import Due, Gate, Missing
+from meshca.core.model import Absent, Blocked, Holding, Observed, Published, Root, TargetState
+from meshca.core.moves import advance, cannot_write, immutable, issue, publish_bundle, renew
 from meshca.core.replacement import load_holds, obstacles, rotates_later, why_abandon, why_rotate
-from meshca.core.situation import Situation, Standing, is_spent, situate
-from meshca.core.spec import DeletionPolicy, FromSecret, MeshCASpec
+from meshca.core.situation import Situation, Standing, situate
+from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.errors import MeshCAError, SpecError
 from meshca.words.names import Reason, RootState, root_secret_name
 from meshca.words.text import roots
@@ -76,35 +72,30 @@ def plan(spec: MeshCASpec, observed: Observed, now: datetime, aside: Aside = NOT
     """
     situation = situate(spec, observed, now, aside)
     holds: list[Hold] = [] if spec.partial is None else [invalid(spec.partial)]
+    asks: set[Ask] = set()
     faults: list[Exception] = []
+    step = None
     for rule in RULES if spec.partial is None else CARE:
         try:
-            step = next(_steps(situation, rule, holds), None)
+            step = next(_steps(situation, rule, holds, asks), None)
         except Exception as fault:  # noqa: BLE001  # the others get their turn; the shell tells of it
             faults.append(fault)
-            continue
         if step is not None:
-            return Plan(step, tuple(holds), tuple(faults))
-    return Plan(None, tuple(holds), tuple(faults))
+            break
+    return Plan(step, tuple(holds), frozenset(asks), tuple(faults))
 
 
-def _steps(situation: Situation, rule: Rule, holds: list[Hold]) -> Iterator[Step]:
+def _steps(situation: Situation, rule: Rule, holds: list[Hold], asks: set[Ask]) -> Iterator[Step]:
     """Yield the steps of a rule that can be taken; say of the others, and of all that is waited for, why not."""
     for outcome in rule(situation):
         if isinstance(outcome, Hold):
             holds.append(outcome)
+        elif isinstance(outcome, Ask):
+            asks.add(outcome)
         elif held := situation.aside.why(outcome.action) or cannot_write(situation, outcome.action):
             holds.append(held)
         else:
             yield outcome
-
-
-def needs_reloads(situation: Situation) -> bool:
-    """Tell whether it matters now if istiod will load a changed set of roots."""
-    standing = situation.standing
-    if standing is None or not situation.published or situation.spec.partial is not None:
-        return False
-    return standing.state is not RootState.SOLE or why_rotate(situation, standing) is not None
 
 
 # --- The rules ----------------------------------------------------------------
@@ -114,7 +105,8 @@ def bootstrap(situation: Situation) -> Outcome:
     """Make the first root, or the next one when every key is lost and nothing signs any more."""
     if situation.standing is not None:
         return
-    if not any(_can_be_served(situation, state) for state in situation.observed.targets.values()):
+    states = (situation.observed.targets[target.name] for target in situation.spec.issuing)
+    if not any(_can_be_served(situation, state) for state in states):
         return
     seen = situation.observed.roots
     # Roots that only a bundle still holds go on being trusted until their certificates are gone.
@@ -123,8 +115,8 @@ def bootstrap(situation: Situation) -> Outcome:
     given = situation.observed.given
     if isinstance(given, MeshCAError):
         yield Hold(given.reason, given.message, stalled=True)
-    elif isinstance(situation.spec.root.source, FromSecret):
-        message = f"imports root {revision} from Secret {situation.spec.root.source.name}"
+    elif (source := situation.spec.root.source.ref) is not None:
+        message = f"imports root {revision} from {source}"
         yield Step(CreateRoot(revision, state, given=True), Reason.ROOT_IMPORTED, message)
     else:
         yield Step(CreateRoot(revision, state), Reason.ROOT_ISSUED, f"makes root {revision}")
@@ -132,7 +124,7 @@ def bootstrap(situation: Situation) -> Outcome:
 
 def _can_be_served(situation: Situation, state: TargetState) -> bool:
     """Tell whether a root would be of use to a target; one that is handed over is known by the root that is given."""
-    is_given = isinstance(situation.spec.root.source, FromSecret)
+    is_given = situation.spec.root.source.ref is not None
     return not isinstance(state, Blocked) or (state.is_orphan and is_given)
 
 
@@ -151,9 +143,9 @@ def clean_metadata(situation: Situation) -> Outcome:
 
     Only after a renewal: that a key was to be read there is the reason for it.
     """
-    for name, target in situation.published.items():
+    for name, target in situation.held.items():
         if target.strays:
-            message = f"takes out of the metadata of target {name}: {', '.join(target.strays)}"
+            message = f"takes out of the metadata of {situation.title(name)}: {', '.join(target.strays)}"
             yield Step(CleanTarget(name, target.strays), Reason.METADATA_CLEANED, message)
     for root in situation.observed.roots:
         if root.strays and root.has_key:
@@ -171,27 +163,23 @@ def publish(situation: Situation) -> Outcome:
         match state:
             case Blocked() as blocked:
                 yield _blocked(blocked)
-            case Absent(was_published):
-                reason = Reason.SECRET_REPAIRED if was_published else Reason.INTERMEDIATE_ISSUED
-                if was_published or situation.spec.partial is None:
-                    yield issue(situation, name, standing.bundle, reason)
-            case Published():
+            case Absent():
+                yield from _first(situation, standing, name, state)
+            case Holding():
                 if state.immutable:
-                    yield immutable(name, state)
+                    yield immutable(situation, name, state)
                 yield from advance(situation, standing, name, state)
 
 
-def publish_config_map(situation: Situation) -> Outcome:
-    """Publish the bundle for people and other tools, where they asked for it."""
-    name, standing = situation.spec.config_map, situation.standing
-    if name is None or standing is None:
+def _first(situation: Situation, standing: Standing, name: str, state: Absent) -> Outcome:
+    """Write a target's object where there is none."""
+    if situation.spec.partial is not None and not state.was_published:
         return
-    present = situation.observed.config_map
-    if isinstance(present, Blocked):
-        yield _blocked(present)
-    elif present != standing.bundle:
-        message = f"publishes {roots(standing.bundle)} in ConfigMap {name}"
-        yield Step(WriteConfigMap(name, standing.bundle), Reason.BUNDLE_PUBLISHED, message)
+    if situation.spec.target(name).issues:
+        reason = Reason.SECRET_REPAIRED if state.was_published else Reason.INTERMEDIATE_ISSUED
+        yield issue(situation, name, standing.bundle, reason)
+    else:
+        yield publish_bundle(situation, standing, name)
 
 
 def destroy_old_roots(situation: Situation) -> Outcome:
@@ -201,16 +189,23 @@ def destroy_old_roots(situation: Situation) -> Outcome:
         return
     yield from (_held_by_finalizer(situation, root) for root in situation.observed.roots if root.finalizers)
     doomed = [root.revision for root in standing.older if root.has_key]
-    until = _all_loaded(situation)
-    if not doomed or until is None:
+    if not doomed:
         return
-    if situation.now < until:
-        message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
-        yield Hold(Reason.ROTATION_COMPLETED, message, until)
-        return
-    for revision in doomed:
-        message = f"destroys the key of root {revision}: no bundle holds it any more"
-        yield Step(DestroyRoot(revision), Reason.ROTATION_COMPLETED, message)
+    message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
+    steps = (
+        Step(
+            DestroyRoot(each),
+            Reason.ROTATION_COMPLETED,
+            f"destroys the key of root {each}: no bundle holds it any more",
+        )
+        for each in doomed
+    )
+    yield from _pass(situation, standing, gates.loaded, Hold(Reason.ROTATION_COMPLETED, message), steps)
+
+
+def _destroy(revision: int) -> Step:
+    message = f"destroys the key of root {revision}: no bundle holds it any more"
+    return Step(DestroyRoot(revision), Reason.ROTATION_COMPLETED, message)
 
 
 def abandon_unused_root(situation: Situation) -> Outcome:
@@ -234,7 +229,6 @@ def establish_newest_root(situation: Situation) -> Outcome:
     standing = situation.standing
     if standing is None or standing.state is not RootState.ACTIVE:
         return
-    waits = [_drained_at(situation, standing, name) for name in situation.observed.targets]
     message = f"waits until no workload certificate under {roots(_revisions(standing.older))} is valid"
     step = Step(
         MarkRoot(standing.newest.revision, RootState.SOLE),
@@ -242,7 +236,9 @@ def establish_newest_root(situation: Situation) -> Outcome:
         f"retires {roots(_revisions(standing.older))}: every workload certificate is under"
         f" root {standing.newest.revision}",
     )
-    yield from _leave(situation, waits, step, Hold(Reason.ROOT_RETIRED, message))
+    yield from _pass(
+        situation, standing, gates.drained, Hold(Reason.ROOT_RETIRED, message), _if_loaded(situation, step)
+    )
 
 
 def activate_prepared_root(situation: Situation) -> Outcome:
@@ -251,11 +247,12 @@ def activate_prepared_root(situation: Situation) -> Outcome:
     if standing is None or standing.state is not RootState.PREPARED:
         return
     new = standing.newest.revision
-    waits = [_trusted_at(situation, standing, name) for name in situation.observed.targets]
     message = f"waits until every proxy trusts root {new}"
     text = f"lets root {new} sign: every proxy trusts it"
     step = Step(MarkRoot(new, RootState.ACTIVE), Reason.ROOT_ACTIVATED, text)
-    yield from _leave(situation, waits, step, Hold(Reason.ROOT_ACTIVATED, message))
+    yield from _pass(
+        situation, standing, gates.trusted, Hold(Reason.ROOT_ACTIVATED, message), _if_loaded(situation, step)
+    )
 
 
 def renew_intermediates(situation: Situation) -> Outcome:
@@ -281,21 +278,17 @@ def rotate_root(situation: Situation) -> Outcome:
     if found := obstacles(situation, standing, why):
         yield from found
         return
-    until = _all_loaded(situation)
-    if until is not None and situation.now < until:
-        yield Hold(Reason.ROTATION_STARTED, f"rotates the root because {why}, once the last change is loaded", until)
-    elif until is not None:
-        given = isinstance(situation.spec.root.source, FromSecret)
-        action = CreateRoot(situation.next_revision, RootState.PREPARED, given)
-        message = f"starts the rotation from root {standing.newest.revision} to root {action.revision}: {why}"
-        yield Step(action, Reason.ROTATION_STARTED, message)
+    given = situation.spec.root.source.ref is not None
+    action = CreateRoot(situation.next_revision, RootState.PREPARED, given)
+    message = f"starts the rotation from root {standing.newest.revision} to root {action.revision}: {why}"
+    waits = Hold(Reason.ROTATION_STARTED, f"rotates the root because {why}, once the last change is loaded")
+    yield from _pass(situation, standing, gates.loaded, waits, iter([Step(action, Reason.ROTATION_STARTED, message)]))
 
 
 RULES: tuple[Rule, ...] = (
     bootstrap,  # nothing signs yet
     own_roots,  # deletionPolicy changed
     publish,  # a target lacks, misses or exceeds what the labels ask for, or was edited
-    publish_config_map,  # the public copy of the bundle is out of date
     abandon_unused_root,  # the new root cannot sign, or another one is wanted before it did
     destroy_old_roots,  # Retire is over
     establish_newest_root,  # Drain is over
@@ -333,66 +326,22 @@ def _never_signed(situation: Situation, standing: Standing) -> bool:
     )
 
 
-def _leave(situation: Situation, waits: list[datetime | None], step: Step, hold: Hold) -> Outcome:
-    """Leave a phase when its wait is over for every target, and istiod will still load what follows."""
-    if any(wait is None for wait in waits):
-        return  # a target is blocked or on its way: `publish` said so
-    until = max((wait for wait in waits if wait is not None), default=situation.now)
-    if situation.now < until:
-        yield Hold(hold.reason, hold.message, until)
-        return
-    held = load_holds(situation, "the rotation cannot go on", "nothing is lost by the wait")
-    yield from held or (step,)
+def _pass(situation: Situation, standing: Standing, gate: Gate, waits: Hold, then: Outcome) -> Outcome:
+    """Go on when every target has arrived; else say what it waits for. Of what is missing its own rule tells."""
+    match gates.barrier(situation, standing, gate):
+        case Ask() as ask:
+            yield ask
+        case Due(at) if situation.now < at:
+            yield Hold(waits.reason, waits.message, at)
+        case Due():
+            yield from then
+        case Missing():
+            return
 
 
-def _trusted_at(situation: Situation, standing: Standing, name: str) -> datetime | None:
-    state = situation.observed.targets[name]
-    if _is_beyond_help(situation, standing, state):
-        return situation.now
-    if situation.aside.holds_target(name):
-        return None
-    if not isinstance(state, Published) or standing.newest.revision not in state.bundle:
-        return None
-    signer = situation.signer_of(state)
-    if signer is None or is_spent(situation, state, signer):
-        return situation.now  # nothing under the old root is valid: waiting would only lengthen the outage
-    # An istiod that was told to load changed roots only lately has handed them out only since then.
-    able = situation.able_since(name) + schedule.overlap(situation.spec) + schedule.TICK
-    return max(schedule.trusted_at(state, situation.spec), schedule.loaded_at(state, situation.spec), able)
-
-
-def _is_beyond_help(situation: Situation, standing: Standing, state: TargetState) -> bool:
-    """Tell whether nothing can be written to a target until a new root signs: there is no phase to wait for there."""
-    has_intermediate = isinstance(state, Published) and state.intermediate is not None
-    return not isinstance(state, Blocked) and not has_intermediate and not situation.can_sign(standing.signer)
-
-
-def _drained_at(situation: Situation, standing: Standing, name: str) -> datetime | None:
-    state = situation.observed.targets[name]
-    if not isinstance(state, Published) or situation.signer_of(state) != standing.newest:
-        return None
-    if situation.aside.holds_target(name):
-        return None
-    return schedule.drained_at(state, situation.spec)
-
-
-def _all_loaded(situation: Situation) -> datetime | None:
-    """Return when every istiod has loaded what every target should hold; None while some target does not hold it."""
-    standing = situation.standing
-    assert standing is not None
-    dates = []
-    for name, state in situation.observed.targets.items():
-        if _is_beyond_help(situation, standing, state):
-            continue
-        if not isinstance(state, Published) or situation.aside.holds_target(name):
-            return None
-        if set(state.bundle) != set(standing.bundle) and situation.can_sign(standing.newest):
-            return None  # (under a newest root that can sign no more, nobody can get there)
-        if (signer := situation.signer_of(state)) is not None and situation.is_early(signer.certificate):
-            continue  # nobody shakes hands under it; and its stamps are of the clock that was ahead
-        dates.append(schedule.loaded_at(state, situation.spec))
-        dates.append(situation.able_since(name) + situation.spec.propagation_delay + schedule.TICK)
-    return max(dates, default=situation.now)
+def _if_loaded(situation: Situation, step: Step) -> Outcome:
+    """Leave a phase only if every istiod will still load what follows."""
+    yield from load_holds(situation, "the rotation cannot go on", "nothing is lost by the wait") or (step,)
 
 
 def _held_by_finalizer(situation: Situation, root: Root) -> Hold:

@@ -1,23 +1,12 @@
-"""When: every date and every wait of a MeshCA, as arithmetic on its spec and its certificates.
+"""When: every date of a MeshCA, as arithmetic on its spec and its certificates.
 
-Owns the numbers; what is done at those times is core/rotation.py's business.
-
-The two waits of a rotation, D = `propagationDelay` (Secret written -> loaded by
-every istiod) and T = the longest life of a workload's certificate:
-
-    A workload learns a new root only with the answer to its next CSR, and every
-    certificate that is still valid was issued less than T ago. So D + T after a
-    bundle was written, every proxy that can complete a handshake at all holds it;
-    and D + T after a signer was replaced, no certificate of the old one is valid.
-
-Both waits are therefore D + T. Waiting less (Istio's proxies usually renew at
-half of T) would be a guess.
+Owns the numbers; what is done at those times is core/rotation.py's business, and
+whether something has arrived core/gates.py's.
 """
 
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from meshca.core.model import Published
 from meshca.core.spec import MeshCASpec, rotation_time
 from meshca.pki.certs import BACKDATE, Certificate
 
@@ -36,26 +25,6 @@ class Ends(Protocol):
 def overlap(spec: MeshCASpec) -> timedelta:
     """Return how long old and new roots must stand side by side before and after the signer changes: D + T."""
     return spec.propagation_delay + spec.leaf_duration
-
-
-def loaded_at(target: Published, spec: MeshCASpec) -> datetime:
-    """Return when every istiod has loaded the last thing written to this target."""
-    return target.written_at + spec.propagation_delay + TICK
-
-
-def bundle_loaded_at(target: Published, spec: MeshCASpec) -> datetime:
-    """Return when every istiod has loaded this target's bundle."""
-    return target.bundle_since + spec.propagation_delay + TICK
-
-
-def trusted_at(target: Published, spec: MeshCASpec) -> datetime:
-    """Return when every proxy of this target holds its bundle."""
-    return target.bundle_since + overlap(spec) + TICK
-
-
-def drained_at(target: Published, spec: MeshCASpec) -> datetime:
-    """Return when no valid workload certificate of this target is under another root than its signer's."""
-    return target.signer_since + overlap(spec) + TICK
 
 
 def renew_intermediate_at(intermediate: Ends, spec: MeshCASpec) -> datetime:

@@ -8,24 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from meshca.core.model import (
-    Absent,
+from meshca.core.actions import (
     CleanRoot,
     CleanTarget,
     CreateRoot,
     DestroyRoot,
     MarkRoot,
-    Observed,
     OwnRoot,
-    Published,
-    Reload,
-    Root,
     Step,
-    WriteCacerts,
-    WriteConfigMap,
+    WriteBundle,
+    WriteCA,
 )
+from meshca.core.model import Absent, Holding, Listed, Observed, Published, Reload, Root
 from meshca.core.rotation import plan
-from meshca.core.spec import DeletionPolicy, FromSecret, MeshCASpec
+from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.pki.certs import BACKDATE, Certificate
 
 
@@ -62,7 +58,7 @@ def empty(spec: MeshCASpec, now: datetime) -> Observed:
     return Observed(
         targets={target.name: Absent() for target in spec.targets},
         reloads={target.name: Reload(None, "") for target in spec.targets},
-        given=_certificate(spec, "given 1", now, None) if isinstance(spec.root.source, FromSecret) else None,
+        given=_certificate(spec, "given 1", now, None) if spec.root.source.ref else None,
     )
 
 
@@ -81,13 +77,13 @@ def carry_out(  # noqa: PLR0911  # one for each action
             return observed.with_root(replace(_find(observed, revision), strays=()))
         case CleanTarget(target):
             dirty = observed.targets[target]
-            return observed.with_target(target, replace(dirty, strays=()) if isinstance(dirty, Published) else dirty)
+            return observed.with_target(target, replace(dirty, strays=()) if isinstance(dirty, Holding) else dirty)
         case DestroyRoot(revision):
             return observed.without_root(revision)
-        case WriteCacerts() as action:
+        case WriteCA() as action:
             return observed.with_target(action.target, _write(spec, observed, action, now))
-        case WriteConfigMap(_, bundle):
-            return replace(observed, config_map=bundle)
+        case WriteBundle(target, bundle):
+            return observed.with_target(target, _list(spec, bundle, now))
 
 
 def _give_root(spec: MeshCASpec, observed: Observed, now: datetime) -> Observed:
@@ -106,27 +102,30 @@ def _root(spec: MeshCASpec, observed: Observed, now: datetime, action: CreateRoo
     return Root(revision=action.revision, certificate=certificate, state=action.state, given=action.given, owned=owned)
 
 
-def _write(spec: MeshCASpec, observed: Observed, action: WriteCacerts, now: datetime) -> Published:
+def _list(spec: MeshCASpec, bundle: tuple[int, ...], now: datetime) -> Listed:
+    moment, owned = now.replace(microsecond=0), spec.deletion_policy is DeletionPolicy.DELETE
+    return Listed(bundle=bundle, intact=True, written_at=moment, bundle_since=moment, owned=owned)
+
+
+def _write(spec: MeshCASpec, observed: Observed, action: WriteCA, now: datetime) -> Published:
     before = observed.targets.get(action.target)
+    held = before if isinstance(before, Holding) else None
     kept = before if isinstance(before, Published) else None
     signer = _find(observed, action.signer)
-    old = None if kept is None else kept.intermediate
-    intermediate = old
-    if action.issue:
-        intermediate = _certificate(spec, f"{spec.name} {action.target} {now.isoformat()}", now, signer.certificate)
+    made = _certificate(spec, f"{spec.name} {action.target} {now.isoformat()}", now, signer.certificate)
     same_bundle = kept is not None and kept.bundle == action.bundle
-    same_signer = kept is not None and old is not None and signer.signed(old)
+    same_signer = kept is not None and signer.signed(kept.intermediate)
     moment = now.replace(microsecond=0)
     return Published(
-        intermediate=intermediate,
+        intermediate=made if action.issue or kept is None else kept.intermediate,
         bundle=action.bundle,
         intact=True,
         written_at=moment,
         bundle_since=kept.bundle_since if kept is not None and same_bundle else moment,
         signer_since=kept.signer_since if kept is not None and same_signer else moment,
         owned=spec.deletion_policy is DeletionPolicy.DELETE,
-        has_crl=kept is not None and kept.has_crl,
-        strays=kept.strays if kept is not None else (),
+        has_crl=held is not None and held.has_crl,
+        strays=held.strays if held is not None else (),
     )
 
 

@@ -5,16 +5,16 @@ Derives from what was observed; decides nothing.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from meshca.core.model import NOTHING_ASIDE, Aside, Observed, Published, Root
+from meshca.core.actions import NOTHING_ASIDE, Aside
+from meshca.core.model import Damaged, Holding, Observed, Published, Root
 from meshca.core.spec import MeshCASpec
 from meshca.pki.certs import Certificate
 from meshca.words.names import RETIRING, Phase, RootState
 
 ISSUING = timedelta(minutes=5)
 """Between the signature of a root and its Secret: an RSA key of 8192 bits takes its time."""
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,17 @@ class Situation:
 
     @property
     def published(self) -> dict[str, Published]:
-        """The targets whose Secret is ours, by name."""
+        """The targets that have a CA of ours, by name."""
         return {name: state for name, state in self.observed.targets.items() if isinstance(state, Published)}
+
+    @property
+    def held(self) -> dict[str, Holding]:
+        """The targets whose object is ours, by name."""
+        return {name: state for name, state in self.observed.targets.items() if isinstance(state, Holding)}
+
+    def title(self, name: str) -> str:
+        """Name a target as in a sentence."""
+        return self.spec.target(name).title
 
     def root(self, revision: int) -> Root:
         """Return the root of this revision."""
@@ -54,8 +63,6 @@ class Situation:
         Of a root's copies with one key and name, each has signed it: the one that
         should sign counts, else the newest.
         """
-        if target.intermediate is None:
-            return None
         signers = [root for root in self.observed.roots if root.signed(target.intermediate)]
         wanted = self.standing.signer if self.standing is not None else None
         return wanted if wanted in signers else next(reversed(signers), None)
@@ -67,11 +74,6 @@ class Situation:
         if self.standing is not None and root.revision == self.standing.newest.revision:
             return self.standing.state.value
         return RETIRING
-
-    def able_since(self, name: str) -> datetime:
-        """Return since when a target's istiod can have loaded changed roots; long ago when nothing says otherwise."""
-        reload = self.observed.reloads.get(name)
-        return reload.since if reload is not None and reload.since is not None else LONG_AGO
 
     def can_sign(self, root: Root) -> bool:
         """Tell whether a root can sign anything that would be valid."""
@@ -103,11 +105,12 @@ def newest_first(revisions: Iterable[int]) -> tuple[int, ...]:
 
 def phase(situation: Situation) -> Phase:
     """Name the phase that a MeshCA is in."""
-    standing, targets = situation.standing, situation.published.values()
+    standing = situation.standing
+    targets = [state for state in situation.observed.targets.values() if isinstance(state, Published | Damaged)]
     if standing is None or not targets:
         return Phase.PENDING
     arrived = [standing.newest.revision in target.bundle for target in targets]
-    switched = [situation.signer_of(target) == standing.newest for target in targets]
+    switched = [isinstance(each, Published) and situation.signer_of(each) == standing.newest for each in targets]
     match standing.state:
         case RootState.PREPARED:
             return Phase.TRUST if all(arrived) else Phase.PREPARE
@@ -151,7 +154,7 @@ def _trusted(situation: Situation, newest: Root, older: tuple[Root, ...]) -> lis
     had been retired for good, and come back only from a backup or held by a finalizer.
     When the newest root's Secret is lost, and its label with it, what is held must do.
     """
-    held = {revision for target in situation.published.values() for revision in target.bundle}
+    held = {revision for target in situation.held.values() for revision in target.bundle}
     recent: set[int] = set()
     for root in reversed(older if newest.has_key else ()):
         if not root.finalizers and not _is_restored(root, (*older, newest)):
@@ -178,6 +181,5 @@ def _is_restored(root: Root, roots: tuple[Root, ...]) -> bool:
 
 def is_spent(situation: Situation, target: Published, signer: Root) -> bool:
     """Tell whether nothing that the target signs can be valid now."""
-    assert target.intermediate is not None
     chain = (target.intermediate, signer.certificate)
     return situation.now > min(each.not_after for each in chain) or any(map(situation.is_early, chain))

@@ -7,17 +7,17 @@ both to one table).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from meshca.core.fields import Fields
 from meshca.errors import SpecError
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.duration import format_duration
-from meshca.words.names import CACERTS
+from meshca.words.ref import Ref
 
 Json = Mapping[str, Any]
 
@@ -27,21 +27,14 @@ LONGEST_ORGANIZATION = 64
 """RFC 5280 appendix A.1, ub-organization-name."""
 MOST_TARGETS = 32
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _TRUST_DOMAIN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 _DEFAULT_SIZE = {Algorithm.ECDSA: 256, Algorithm.RSA: 3072}
-_SOURCES = ("generated", "secret", "parent", "external", "vault", "pkcs11")
+_LATER_SOURCES = ("parent", "external", "vault", "pkcs11")
 _RSA_SIZES = range(2048, 8192 + 1, 256)
-_TARGETS = ("istio", "tls", "linkerd", "clusterTrustBundle")
-
-
-class RootReload(StrEnum):
-    """How it is known that istiod will load a changed set of roots."""
-
-    DETECT = "Detect"
-    LIVE = "Live"
+_LATER_TARGETS = ("tls", "linkerd", "clusterTrustBundle")
 
 
 class DeletionPolicy(StrEnum):
@@ -51,16 +44,15 @@ class DeletionPolicy(StrEnum):
     DELETE = "Delete"
 
 
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """The operator makes the roots."""
+@dataclass(frozen=True, kw_only=True)
+class SourceSpec:
+    """Where the roots come from; each kind (custody/) adds what is its own.
 
+    Attributes:
+        ref: the object that somebody puts the next root into; None: a root is made when it is due.
+    """
 
-@dataclass(frozen=True, slots=True)
-class FromSecret:
-    """The roots are given: the one in this Secret of the operator's namespace is the wanted one."""
-
-    name: str
+    ref: Ref | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,18 +69,51 @@ class AuthoritySpec:
 class RootSpec(AuthoritySpec):
     """`spec.root`."""
 
-    source: Generated | FromSecret
+    source: SourceSpec
     organization: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TargetSpec:
-    """One entry of `spec.targets`: a Secret that an istiod reads."""
+    """One place that a mesh reads; each kind (targets/) adds what is its own.
+
+    Attributes:
+        name: in the situation and in messages.
+        ref: the object that is written.
+        issues: True: it gets a CA and a bundle; False: a bundle only.
+        asks: True: whether a changed bundle will be loaded there has to be asked before a gate is passed.
+    """
 
     name: str
-    namespace: str
-    secret_name: str
-    root_reload: RootReload
+    ref: Ref
+    issues: ClassVar[bool] = True
+    asks: bool = False
+
+    @property
+    def title(self) -> str:
+        """As in a sentence."""
+        return f"target {self.name}"
+
+
+ReadTarget = Callable[[Fields, str], TargetSpec]
+"""Reads what a MeshCA says of one target of a kind, by the fields and the target's name (of a bundle: the MeshCA's)."""
+ReadSource = Callable[[Fields, str], SourceSpec]
+"""Reads what a MeshCA says of the source of its roots, by the fields and the MeshCA's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """What a spec can name; the tables of targets/ and custody/ say how each is read.
+
+    Attributes:
+        targets: by the field of an entry of `spec.targets`.
+        bundles: by the field of `spec.trustBundle`.
+        sources: by the field of `spec.root.source`; the first is the default.
+    """
+
+    targets: Mapping[str, ReadTarget]
+    bundles: Mapping[str, ReadTarget]
+    sources: Mapping[str, ReadSource]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +128,7 @@ class MeshCASpec:
     """The longest life of a workload's certificate: `spec.workload.maxCertificateDuration`."""
     propagation_delay: timedelta
     targets: tuple[TargetSpec, ...]
-    config_map: str | None
+    """Those that get a CA first, in the order of the spec."""
     suspend: bool
     deletion_policy: DeletionPolicy
     unknown: tuple[str, ...] = ()
@@ -115,9 +140,19 @@ class MeshCASpec:
         """Return the target of this name."""
         return next(target for target in self.targets if target.name == name)
 
+    @property
+    def issuing(self) -> tuple[TargetSpec, ...]:
+        """Return the targets that get a CA."""
+        return tuple(target for target in self.targets if target.issues)
 
-def parse_spec(name: str, spec: Json) -> MeshCASpec:
+
+def parse_spec(name: str, spec: Json, kinds: Kinds) -> MeshCASpec:
     """Read `spec` of the MeshCA called `name`.
+
+    Args:
+        name: of the MeshCA.
+        spec: as the API server gives it.
+        kinds: the targets that it can name.
 
     Raises:
         SpecError: for the first field that makes no sense, naming it and the remedy.
@@ -129,12 +164,11 @@ def parse_spec(name: str, spec: Json) -> MeshCASpec:
     parsed = MeshCASpec(
         name=name,
         trust_domain=trust_domain,
-        root=_root(name, root.sub("root", _ROOT_FIELDS), trust_domain),
+        root=_root(name, root.sub("root", _ROOT_FIELDS), trust_domain, kinds),
         intermediate=_authority(root.sub("intermediate", _AUTHORITY_FIELDS), "2160h", "720h"),
         leaf_duration=root.sub("workload", ("maxCertificateDuration",)).duration("maxCertificateDuration", "24h"),
         propagation_delay=_propagation_delay(root.sub("rotation", ("propagationDelay", "approval"))),
-        targets=_targets(root),
-        config_map=_config_map(name, root.sub("trustBundle", ("additionalRoots", "configMap"))),
+        targets=(*_targets(root, kinds.targets), *_bundles(name, root, kinds.bundles)),
         suspend=root.typed("suspend", bool, default=False),
         deletion_policy=DeletionPolicy(root.one_of("deletionPolicy", tuple(DeletionPolicy), "Retain")),
     )
@@ -161,7 +195,7 @@ def _trust_domain(spec: Fields) -> str:
     return spec.matching("trustDomain", "cluster.local", _TRUST_DOMAIN, 255, "cluster.local")
 
 
-def _root(name: str, fields: Fields, trust_domain: str) -> RootSpec:
+def _root(name: str, fields: Fields, trust_domain: str, kinds: Kinds) -> RootSpec:
     authority = _authority(fields, "87600h", "17520h")
     subject = fields.sub("subject", ("organization",))
     organization = subject.typed("organization", str, default=trust_domain)
@@ -174,25 +208,17 @@ def _root(name: str, fields: Fields, trust_domain: str) -> RootSpec:
         duration=authority.duration,
         renew_before=authority.renew_before,
         issued_after=authority.issued_after,
-        source=_source(name, fields),
+        source=_source(name, fields, kinds.sources),
         organization=organization,
     )
 
 
-def _source(meshca: str, root: Fields) -> Generated | FromSecret:
-    if root.get("source") is None:
-        return Generated()
-    source = root.sub("source", _SOURCES)
-    if source.member(_SOURCES, ("generated", "secret")) == "generated":
-        source.sub("generated", ())
-        return Generated()
-    secret = source.sub("secret", ("name",))
-    if not secret.get("name"):
-        raise SpecError(secret.at("name"), "is required: the Secret in the operator's namespace that holds the root")
-    name = secret.matching("name", "", _SUBDOMAIN, 253, "my-root")
-    if re.fullmatch(rf"{re.escape(meshca)}-root-\d+", name):
-        raise SpecError(secret.at("name"), f"{name!r} is a name of the operator's own; give the Secret another one")
-    return FromSecret(name)
+def _source(meshca: str, root: Fields, kinds: Mapping[str, ReadSource]) -> SourceSpec:
+    default = next(iter(kinds))
+    known = (*kinds, *_LATER_SOURCES)
+    source = root.sub("source", known)
+    kind = default if root.get("source") is None else source.member(known, tuple(kinds))
+    return kinds[kind](source, meshca)
 
 
 def _authority(fields: Fields, duration: str, renew_before: str) -> AuthoritySpec:
@@ -219,51 +245,42 @@ def _propagation_delay(rotation: Fields) -> timedelta:
     return rotation.duration("propagationDelay", "5m")
 
 
-def _config_map(name: str, trust_bundle: Fields) -> str | None:
+def _bundles(name: str, spec: Fields, kinds: Mapping[str, ReadTarget]) -> Iterator[TargetSpec]:
+    trust_bundle = spec.sub("trustBundle", ("additionalRoots", *kinds))
     if trust_bundle.typed("additionalRoots", list, default=[]):
         raise SpecError(trust_bundle.at("additionalRoots"), "not supported yet; leave it empty")
-    if trust_bundle.get("configMap") is None:
-        return None
-    config_map = trust_bundle.sub("configMap", ("name",))
-    return config_map.matching("name", f"{name}-trust-bundle", _SUBDOMAIN, 253, "mesh-trust-bundle")
+    yield from (read(trust_bundle, name) for kind, read in kinds.items() if trust_bundle.get(kind) is not None)
 
 
-def _targets(spec: Fields) -> tuple[TargetSpec, ...]:
+def _targets(spec: Fields, kinds: Mapping[str, ReadTarget]) -> tuple[TargetSpec, ...]:
     entries = spec.typed("targets", list, default=[{"name": "istio", "istio": {}}])
     if not 0 < len(entries) <= MOST_TARGETS:
         raise SpecError(spec.at("targets"), f"must have 1 to {MOST_TARGETS} entries")
-    targets = tuple(_target(entry, f"{spec.at('targets')}[{index}]") for index, entry in enumerate(entries))
+    targets = tuple(_target(entry, f"{spec.at('targets')}[{index}]", kinds) for index, entry in enumerate(entries))
     _refuse_twins(targets)
     return targets
 
 
-def _target(entry: Any, path: str) -> TargetSpec:
-    fields = Fields(entry, path, ("name", *_TARGETS))
+def _target(entry: Any, path: str, kinds: Mapping[str, ReadTarget]) -> TargetSpec:
+    fields = Fields(entry, path, ("name", *kinds, *_LATER_TARGETS))
     if not fields.get("name"):
         raise SpecError(fields.at("name"), "is required: a name for this target, such as istio")
-    fields.member(_TARGETS, ("istio",))
-    istio = fields.sub("istio", ("namespace", "secretName", "rootReload"))
-    return TargetSpec(
-        name=fields.matching("name", "", _LABEL, 40, "istio"),
-        namespace=istio.matching("namespace", "istio-system", _LABEL, 63, "istio-system"),
-        secret_name=istio.matching("secretName", CACERTS, _SUBDOMAIN, 253, CACERTS),
-        root_reload=RootReload(istio.one_of("rootReload", tuple(RootReload), "Detect", later=("Restart",))),
-    )
+    kind = fields.member((*kinds, *_LATER_TARGETS), tuple(kinds))
+    return kinds[kind](fields, fields.matching("name", "", LABEL, 40, "istio"))
 
 
 def _refuse_twins(targets: tuple[TargetSpec, ...]) -> None:
     names: set[str] = set()
-    secrets: dict[tuple[str, str], str] = {}
+    objects: dict[Ref, str] = {}
     for index, target in enumerate(targets):
         path = f"spec.targets[{index}]"
         if target.name in names:
             raise SpecError(f"{path}.name", f"{target.name!r} is used twice; give every target a name of its own")
-        twin = secrets.get((target.namespace, target.secret_name))
+        twin = objects.get(target.ref)
         if twin is not None:
-            secret = f"{target.namespace}/{target.secret_name}"
-            raise SpecError(path, f"targets {twin!r} and {target.name!r} both write Secret {secret}; keep one of them")
+            raise SpecError(path, f"targets {twin!r} and {target.name!r} both write {target.ref}; keep one of them")
         names.add(target.name)
-        secrets[target.namespace, target.secret_name] = target.name
+        objects[target.ref] = target.name
 
 
 def rotation_time(leaf_duration: timedelta, propagation_delay: timedelta) -> timedelta:

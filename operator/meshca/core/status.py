@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from meshca.core.actions import Hold, Plan, Step
 from meshca.core.activity import activity, kept, retrying
-from meshca.core.model import Blocked, Hold, Observed, Plan, Published, Root, Step
+from meshca.core.model import Blocked, Damaged, Observed, Published, Root
 from meshca.core.remembered import remembered
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import TargetSpec
@@ -58,12 +59,10 @@ def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
         "observedGeneration": generation,
         "phase": phase(situation).value,
         "roots": [_root(situation, root) for root in situation.observed.roots],
-        "targets": [_target(situation, target) for target in situation.spec.targets],
+        "targets": [_target(situation, target) for target in situation.spec.issuing],
         "rotation": _rotation(situation, plan, before),
         "rootNotAfter": situation.standing and when(situation.standing.signer.certificate.not_after),
-        "intermediateNotAfter": _when(
-            min((each.intermediate.not_after for each in published.values() if each.intermediate), default=None)
-        ),
+        "intermediateNotAfter": _when(min((each.intermediate.not_after for each in published.values()), default=None)),
         "warnings": [*warnings(situation.spec), *of_roots(situation)] or None,
         "history": _history(before, done, situation.now) or None,
     }
@@ -151,9 +150,9 @@ def _root(situation: Situation, root: Root) -> Json:
 
 def _target(situation: Situation, target: TargetSpec) -> Json:
     state = situation.observed.targets.get(target.name)
-    entry: Json = {"name": target.name, "namespace": target.namespace, "secretName": target.secret_name}
+    entry: Json = {"name": target.name, "namespace": target.ref.namespace, "secretName": target.ref.name}
     match state:
-        case Published():
+        case Published() | Damaged():
             return entry | {"state": "Published"} | _published(situation, state)
         case Blocked(reason, message):
             return entry | {"state": "Blocked", "reason": reason.value, "message": message}
@@ -161,20 +160,19 @@ def _target(situation: Situation, target: TargetSpec) -> Json:
             return entry | {"state": "Absent"}
 
 
-def _published(situation: Situation, state: Published) -> Json:
-    signer = situation.signer_of(state)
-    entry: Json = {
-        "trustedRevisions": list(state.bundle),
-        "bundleSince": when(state.bundle_since),
-        "signerSince": when(state.signer_since),
-    }
-    if signer is not None and state.intermediate is not None:
+def _published(situation: Situation, state: Published | Damaged) -> Json:
+    entry: Json = {"trustedRevisions": list(state.bundle), "bundleSince": when(state.bundle_since)}
+    if isinstance(state, Damaged):
+        return entry
+    signer, intermediate = situation.signer_of(state), state.intermediate
+    entry["signerSince"] = when(state.signer_since)
+    if signer is not None:
         entry["rootRevision"] = signer.revision
         entry["intermediate"] = {
-            "subject": state.intermediate.subject,
-            "fingerprint": state.intermediate.fingerprint,
-            "notBefore": when(state.intermediate.not_before),
-            "notAfter": when(state.intermediate.not_after),
+            "subject": intermediate.subject,
+            "fingerprint": intermediate.fingerprint,
+            "notBefore": when(intermediate.not_before),
+            "notAfter": when(intermediate.not_after),
         }
     return entry
 
@@ -240,14 +238,14 @@ def _conditions(
 
 def _ready(situation: Situation, plan: Plan, trouble: Trouble | None) -> tuple[str, Reason, str]:
     """Ready means: every istiod has a CA that is valid now and that its workloads trust."""
-    unready = (_unready(situation, plan, trouble, target) for target in situation.spec.targets)
+    unready = (_unready(situation, plan, trouble, target) for target in situation.spec.issuing)
     first = next((each for each in unready if each is not None), None)
     if first is not None:
         return ("False", *first)
     if situation.spec.partial is not None:
         return "False", Reason.INVALID_SPEC, situation.spec.partial.message
-    ends = when(min(each.intermediate.not_after for each in situation.published.values() if each.intermediate))
-    names = ", ".join(f"{target.namespace}/{target.secret_name}" for target in situation.spec.targets)
+    ends = when(min(each.intermediate.not_after for each in situation.published.values()))
+    names = ", ".join(f"{target.ref.namespace}/{target.ref.name}" for target in situation.spec.issuing)
     return ("True", Reason.ISSUED, f"{_signers(situation)}; {names} valid until {ends}")
 
 
@@ -264,7 +262,7 @@ def _unready(
     state = situation.observed.targets.get(target.name)
     if isinstance(state, Blocked):
         return state.reason, state.message
-    if not isinstance(state, Published) or state.intermediate is None:
+    if not isinstance(state, Published):
         return (trouble.reason, trouble.message) if trouble else _pending(situation, plan)
     signer = situation.signer_of(state)
     chain = [state.intermediate, *([signer.certificate] if signer else [])]

@@ -26,12 +26,12 @@ class Mesh:
     """What a root has to be good for.
 
     Attributes:
-        namespaces: where istiods run.
+        servers: the DNS names of whom the mesh runs by.
         trust_domain: of the workloads.
         others: the roots there are, newest first.
     """
 
-    namespaces: tuple[str, ...]
+    servers: tuple[str, ...]
     trust_domain: str
     others: tuple[Certificate, ...]
 
@@ -73,7 +73,7 @@ def _judge(data: Mapping[str, bytes], mesh: Mesh, now: datetime, where: str) -> 
         trust.rehearse(
             pair,
             mesh.others,
-            namespaces=mesh.namespaces,
+            servers=mesh.servers,
             trust_domain=mesh.trust_domain,
             now=now,
             where=where,
@@ -90,7 +90,7 @@ def _fingerprint(data: Mapping[str, bytes], mesh: Mesh, where: str) -> str:
         data.get(TLS_KEY, b""),
         where.encode(),
         mesh.trust_domain.encode(),
-        *(namespace.encode() for namespace in mesh.namespaces),
+        *(server.encode() for server in mesh.servers),
         *(other.fingerprint.encode() for other in mesh.others),
     )
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

@@ -14,21 +14,9 @@ from typing import Any
 from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
-from meshca.core.model import (
-    NOTHING_ASIDE,
-    Absent,
-    Action,
-    Aside,
-    Blocked,
-    Hold,
-    Observed,
-    Plan,
-    Step,
-    TargetState,
-    object_of,
-    target_of,
-)
-from meshca.core.rotation import needs_reloads, plan
+from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, Plan, Step, object_of, target_of
+from meshca.core.model import Absent, Blocked, Observed, TargetState
+from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec
 from meshca.core.status import (
@@ -43,7 +31,7 @@ from meshca.core.status import (
 )
 from meshca.errors import ConflictError, InternalError, MeshCAError, StoreError
 from meshca.flow.apply import Writer
-from meshca.flow.observe import Snapshot, observe, with_reloads
+from meshca.flow.observe import Snapshot, observe, with_answers
 from meshca.flow.refusals import explain, is_lasting
 from meshca.flow.registry import Registry, Resource
 from meshca.flow.repairs import Repairs
@@ -207,9 +195,11 @@ class Reconciler:
         """Take one step after the other until none is due."""
         for _ in range(MOST_STEPS):
             now = self._clock.now()
-            await self._ask_istiods(spec, outcome, now)
             seen = self._seen(resource, outcome.snapshot.observed, now)
             outcome.plan = plan(spec, seen, now, outcome.aside)
+            if asks := outcome.plan.asks:
+                outcome.snapshot = await with_answers(self._store, spec, outcome.snapshot, asks, grant=self._grant)
+                continue
             step = outcome.plan.step
             if step is None or spec.suspend or not self._may_write():
                 break
@@ -243,12 +233,6 @@ class Reconciler:
         outcome.done.append(step)
         self._on_step(resource, step)
         return True
-
-    async def _ask_istiods(self, spec: MeshCASpec, outcome: Pass, now: datetime) -> None:
-        """Ask whether they load changed roots: only when a rotation is wanted or under way, and once a pass."""
-        observed = outcome.snapshot.observed
-        if not observed.reloads and needs_reloads(situate(spec, observed, now)):
-            outcome.snapshot = await with_reloads(self._store, spec, outcome.snapshot, grant=self._grant)
 
     async def _report(self, resource: Resource, spec: MeshCASpec, outcome: Pass) -> float | None:
         now = self._clock.now()

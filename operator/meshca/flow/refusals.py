@@ -8,7 +8,7 @@ may be different the next time does not.
 import re
 
 from meshca.cluster.rights import Grant
-from meshca.core.model import Action, CleanTarget, Hold, WriteCacerts, WriteConfigMap, target_of
+from meshca.core.actions import Action, CleanTarget, Hold, WriteBundle, WriteCA, target_of
 from meshca.core.spec import MeshCASpec
 from meshca.errors import ConflictError, MeshCAError, StoreError
 from meshca.words.names import Reason, root_secret_name
@@ -66,15 +66,16 @@ def _remedy(error: StoreError, action: Action, spec: MeshCASpec, namespace: str,
         return known
     if error.reason is Reason.FORBIDDEN:
         return Reason.FORBIDDEN, _right(action, spec, namespace, grant)
-    if "immutable" in error.message and isinstance(action, WriteCacerts | WriteConfigMap):
+    if "immutable" in error.message and isinstance(action, WriteCA | WriteBundle):
         return Reason.SECRET_IMMUTABLE, "it is immutable; delete it, it is made anew at once"
     return Reason.WRITE_REFUSED, "the API server refuses it"
 
 
 def _right(action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> str:
     if (name := target_of(action)) is not None:
-        target = spec.target(name)
-        return grant(target.namespace, target.secret_name)
+        ref = spec.target(name).ref
+        if ref.namespace:  # else in the operator's own
+            return grant(ref.namespace, ref.name)
     return (
         f"restore the operator's own Role and RoleBinding in namespace {namespace} (helm upgrade, or deploy/rbac.yaml)"
     )
@@ -82,10 +83,7 @@ def _right(action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> st
 
 def _object(action: Action, spec: MeshCASpec, namespace: str) -> str:
     match action:
-        case WriteCacerts(name) | CleanTarget(name):
-            target = spec.target(name)
-            return f"Secret {target.namespace}/{target.secret_name}"
-        case WriteConfigMap(name):
-            return f"ConfigMap {namespace}/{name}"
+        case WriteCA(name) | WriteBundle(name) | CleanTarget(name):
+            return str(spec.target(name).ref.within(namespace))
         case _:
             return f"Secret {namespace}/{root_secret_name(spec.name, action.revision)}"

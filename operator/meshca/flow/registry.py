@@ -1,6 +1,6 @@
 """The MeshCAs that exist, as the watch last told: the operator's only memory, rebuilt at every start.
 
-Owns who claims which Secret. Nothing that is decided for a MeshCA depends on
+Owns who claims which object. Nothing that is decided for a MeshCA depends on
 this being fresh; the Secrets are read live.
 """
 
@@ -12,9 +12,10 @@ from meshca.cluster.objects import Owner
 from meshca.core.lenient import read_spec
 from meshca.core.spec import MeshCASpec
 from meshca.errors import SpecError
+from meshca.flow.kinds import KINDS
+from meshca.words.ref import Ref
 
 Json = Mapping[str, Any]
-SecretName = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,10 @@ class Resource:
     status: Json
 
     @property
-    def secrets(self) -> set[SecretName]:
-        """Return the Secrets that it wants to write, as (namespace, name)."""
-        if self.spec is None:
-            return set()
-        return {(target.namespace, target.secret_name) for target in self.spec.targets}
+    def refs(self) -> dict[str, Ref]:
+        """Return the objects that it wants to write, by target name."""
+        targets = self.spec.targets if self.spec is not None else ()
+        return {target.name: target.ref.within(self.owner.namespace) for target in targets}
 
 
 def read_resource(body: Json, namespace: str, before: Resource | None = None) -> Resource:
@@ -48,7 +48,7 @@ def read_resource(body: Json, namespace: str, before: Resource | None = None) ->
     """
     metadata = body["metadata"]
     owner = Owner(metadata["name"], metadata["uid"], namespace)
-    reading = read_spec(owner.name, body.get("spec") or {})
+    reading = read_spec(owner.name, body.get("spec") or {}, KINDS)
     spec = reading.spec
     if reading.error is not None and before is not None and before.owner == owner and before.spec is not None:
         spec = replace(before.spec, partial=reading.error)
@@ -63,11 +63,11 @@ def read_resource(body: Json, namespace: str, before: Resource | None = None) ->
 
 
 class Registry:
-    """Every MeshCA by name, and who wants which Secret."""
+    """Every MeshCA by name, and who wants which object."""
 
     def __init__(self) -> None:
         self._resources: dict[str, Resource] = {}
-        self._claims: dict[SecretName, set[str]] = {}
+        self._claims: dict[Ref, set[str]] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._resources)
@@ -77,13 +77,13 @@ class Registry:
         return self._resources.get(name)
 
     def put(self, resource: Resource) -> set[str]:
-        """Remember a MeshCA; return the others that want, or wanted, a Secret of its."""
+        """Remember a MeshCA; return the others that want, or wanted, an object of its."""
         name = resource.owner.name
         rivals = self.drop(name)
         self._resources[name] = resource
-        for secret in resource.secrets:
-            rivals |= self._claims.setdefault(secret, set())
-            self._claims[secret].add(name)
+        for ref in resource.refs.values():
+            rivals |= self._claims.setdefault(ref, set())
+            self._claims[ref].add(name)
         return rivals
 
     def note_status(self, resource: Resource, status: Json) -> None:
@@ -93,23 +93,23 @@ class Registry:
             self._resources[name] = replace(resource, status=status)
 
     def drop(self, name: str) -> set[str]:
-        """Forget a MeshCA; return the others that want a Secret of its."""
+        """Forget a MeshCA; return the others that want an object of its."""
         resource = self._resources.pop(name, None)
         rivals: set[str] = set()
-        for secret in resource.secrets if resource else ():
-            self._claims[secret].discard(name)
-            rivals |= self._claims[secret]
-            if not self._claims[secret]:
-                del self._claims[secret]
+        for ref in set(resource.refs.values()) if resource else ():
+            self._claims[ref].discard(name)
+            rivals |= self._claims[ref]
+            if not self._claims[ref]:
+                del self._claims[ref]
         return rivals
 
     def claimed(self, resource: Resource) -> dict[str, str]:
-        """Return, by target name, an older MeshCA that wants to write the same Secret."""
+        """Return, by target name, an older MeshCA that wants to write the same object."""
         older = {}
-        for target in resource.spec.targets if resource.spec is not None else ():
-            for name in self._claims.get((target.namespace, target.secret_name), ()):
+        for target, ref in resource.refs.items():
+            for name in self._claims.get(ref, ()):
                 if self._age(self._resources[name]) < self._age(resource):
-                    older[target.name] = name
+                    older[target] = name
         return older
 
     @staticmethod

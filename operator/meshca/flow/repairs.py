@@ -7,7 +7,8 @@ each round is a write and an Event. Lost at a restart, which costs one round mor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from meshca.core.model import Action, Observed, Published, WriteCacerts
+from meshca.core.actions import Action, WriteCA
+from meshca.core.model import Observed, Published
 
 PATIENCE = timedelta(hours=1)
 """After which the same difference is put right once more: whoever caused it may be gone."""
@@ -21,8 +22,8 @@ class Repairs:
 
     def note(self, uid: str, action: Action, observed: Observed, now: datetime) -> None:
         """Remember what a write is about to put right."""
-        state = observed.targets.get(action.target) if isinstance(action, WriteCacerts) else None
-        if isinstance(action, WriteCacerts) and isinstance(state, Published) and state.wrong:
+        state = observed.targets.get(action.target) if isinstance(action, WriteCA) else None
+        if isinstance(action, WriteCA) and isinstance(state, Published) and state.wrong:
             self._done[uid, action.target] = (state.wrong, now)
 
     def judge(self, uid: str, observed: Observed, now: datetime) -> Observed:

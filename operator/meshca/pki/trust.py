@@ -6,7 +6,7 @@ certificate on it is judged by the rules that Go and BoringSSL agree on (`requir
 agree with the result.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -74,7 +74,7 @@ def rehearse(  # noqa: PLR0913  # a mesh to come, and when
     root: KeyPair,
     others: Sequence[Certificate],
     *,
-    namespaces: Collection[str],
+    servers: Sequence[str],
     trust_domain: str,
     now: datetime,
     where: str,
@@ -87,7 +87,7 @@ def rehearse(  # noqa: PLR0913  # a mesh to come, and when
     Args:
         root: as `check_root` found it sound.
         others: the roots that are trusted now, newest first.
-        namespaces: where istiods run.
+        servers: the DNS names of istiods.
         trust_domain: of the mesh.
         now: the time of validation, within the root's own.
         where: the object that the root comes from, for messages.
@@ -104,7 +104,6 @@ def rehearse(  # noqa: PLR0913  # a mesh to come, and when
             f"{where}: with the roots before it the trust bundle would have {size} bytes, more than the"
             f" {certs.MAX_BUNDLE_BYTES} that fit into a handshake; issue a smaller root",
         )
-    names = [name for namespace in namespaces for name in istiod_names(namespace)]
     intermediate = certs.make_intermediate(
         root,
         meshca="rehearsal",
@@ -116,7 +115,9 @@ def rehearse(  # noqa: PLR0913  # a mesh to come, and when
     )
     bundles = [[root.certificate, *older], [root.certificate]]
     try:
-        prove(intermediate, intermediate.certificate.pem, bundles, trust_domain=trust_domain, now=now, dns_names=names)
+        prove(
+            intermediate, intermediate.certificate.pem, bundles, trust_domain=trust_domain, now=now, dns_names=servers
+        )
     except PKIError as error:
         message = f"{where}: no certificate under this root would be accepted: {error.message}"
         raise PKIError(Reason.ROOT_UNFIT, f"{message}; issue a root without that") from error

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from meshca.core import schedule
-from meshca.core.model import Absent, Blocked, Plan, Published
+from meshca.core.actions import Plan
+from meshca.core.model import Blocked, Holding
 from meshca.core.situation import Situation, phase
 from meshca.core.status import next_wake
 from meshca.process.last_known import (
@@ -123,8 +124,8 @@ def _target_info(report: Report) -> Samples:
         for each in report.status.get("targets") or []:
             yield (each["name"], str(each.get("namespace")), str(each.get("secretName"))), 1.0
         return
-    for target in report.findings.situation.spec.targets:
-        yield (target.name, target.namespace, target.secret_name), 1.0
+    for target in report.findings.situation.spec.issuing:
+        yield (target.name, target.ref.namespace, target.ref.name), 1.0
 
 
 def _target_state(report: Report) -> Samples:
@@ -133,14 +134,15 @@ def _target_state(report: Report) -> Samples:
             state = each.get("reason") if each.get("state") == "Blocked" else each.get("state")
             yield (each["name"], str(state)), 1.0
         return
-    for name, state in report.findings.situation.observed.targets.items():
-        match state:
-            case Published():
-                yield (name, "Published"), 1.0
-            case Absent():
-                yield (name, "Absent"), 1.0
+    situation = report.findings.situation
+    for target in situation.spec.issuing:
+        match situation.observed.targets[target.name]:
+            case Holding():
+                yield (target.name, "Published"), 1.0
             case Blocked(reason):
-                yield (name, reason.value), 1.0
+                yield (target.name, reason.value), 1.0
+            case _:
+                yield (target.name, "Absent"), 1.0
 
 
 GAUGES: tuple[Gauge, ...] = (

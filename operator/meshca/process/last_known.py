@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from meshca.core import schedule
-from meshca.core.model import Plan, Published
+from meshca.core.actions import Plan
+from meshca.core.model import Published
 from meshca.core.moves import renews_at
 from meshca.core.situation import Situation
 from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.flow.kinds import KINDS
 
 Json = Mapping[str, Any]
 Samples = Iterator[tuple[tuple[str, ...], float]]
@@ -52,7 +54,7 @@ class Report:
     @property
     def wanted(self) -> MeshCASpec:
         """The spec that dates are counted by; with none that makes sense, every default."""
-        return self.spec or (self.findings.situation.spec if self.findings else parse_spec("unknown", {}))
+        return self.spec or (self.findings.situation.spec if self.findings else parse_spec("unknown", {}, KINDS))
 
 
 class _Known(NamedTuple):

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from meshca import __version__
-from meshca.core.model import Plan, Step, WriteCacerts
+from meshca.core.actions import Plan, Step, WriteCA
 from meshca.core.situation import Situation
 from meshca.core.spec import MeshCASpec
 from meshca.flow.registry import Resource
@@ -105,7 +105,7 @@ class Metrics(Collector):
     def count_step(self, resource: Resource, step: Step) -> None:
         """Count a step that was taken."""
         self._steps.labels(step.reason.value).inc()
-        if step.reason is Reason.SECRET_REPAIRED and isinstance(step.action, WriteCacerts):
+        if step.reason is Reason.SECRET_REPAIRED and isinstance(step.action, WriteCA):
             self._report(resource).repairs[step.action.target] += 1
 
     def count_pass(self, result: str) -> None:
@@ -150,7 +150,7 @@ class Metrics(Collector):
     def _repair_counts(self) -> CounterMetricFamily:
         family = CounterMetricFamily(REPAIRS.name, REPAIRS.text, labels=REPAIRS.labels)
         for name, report in self._reports.items():
-            for target in report.findings.situation.spec.targets if report.findings else ():
+            for target in report.findings.situation.spec.issuing if report.findings else ():
                 family.add_metric((name, target.name), report.repairs[target.name])
         return family
 

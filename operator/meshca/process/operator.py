@@ -15,12 +15,10 @@ from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.connection import Connection, call, connect
 from meshca.cluster.election import Election
 from meshca.cluster.meshca_watch import MeshCAWatch
-from meshca.cluster.object_watch import CONFIG_MAPS, SecretWatch
+from meshca.cluster.object_watch import SecretWatch
 from meshca.cluster.store import Store
-from meshca.cluster.stream import Ref
-from meshca.core.model import Plan
+from meshca.core.actions import Plan
 from meshca.core.situation import Situation
-from meshca.core.spec import FromSecret, MeshCASpec
 from meshca.errors import MeshCAError, StoreError
 from meshca.flow.reconcile import Reconciler
 from meshca.flow.registry import Registry, Resource, read_resource
@@ -31,6 +29,7 @@ from meshca.process.metrics import Metrics, Process, ProcessGauges
 from meshca.process.workqueue import WorkQueue
 from meshca.settings import Settings
 from meshca.words.names import GROUP, LEASE_NAME, PLURAL, VERSION
+from meshca.words.ref import Ref
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +184,7 @@ class Operator:
         resource = read_resource(body, self._settings.namespace, self._registry.get(name))
         rivals = self._registry.put(resource)
         if resource.spec is not None:
-            self._watch.set_targets(name, self._watched(resource.spec))
+            self._watch.set_targets(name, self._watched(resource))
         if self._reported.get(name) != (resource.generation, resource.status):
             self._queue.add(name)
         for rival in rivals:
@@ -204,13 +203,10 @@ class Operator:
         for rival in rivals:
             self._queue.add(rival)
 
-    def _watched(self, spec: MeshCASpec) -> set[Ref]:
-        watched, own = {Ref(target.namespace, target.secret_name) for target in spec.targets}, self._settings.namespace
-        if isinstance(spec.root.source, FromSecret):
-            watched.add(Ref(own, spec.root.source.name))
-        if spec.config_map is not None:
-            watched.add(Ref(own, spec.config_map, CONFIG_MAPS))
-        return watched
+    def _watched(self, resource: Resource) -> set[Ref]:
+        watched = set(resource.refs.values())
+        source = resource.spec.root.source.ref if resource.spec is not None else None
+        return watched if source is None else watched | {source.within(resource.owner.namespace)}
 
     def _on_secret(self, meshca: str) -> None:
         if self._registry.get(meshca) is not None:

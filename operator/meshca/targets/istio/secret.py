@@ -3,19 +3,18 @@
 Owns its annotations and the proof that it is ours. Makes and reads JSON; sends nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from meshca.cluster import metadata
 from meshca.cluster.objects import Owner, data_of, encode_data, is_of, join_revisions, read_revision
-from meshca.core.model import Absent, Blocked, Published, Root, TargetState
+from meshca.core.model import Absent, Blocked, Damaged, Published, Root, TargetState
 from meshca.core.situation import newest_first
-from meshca.core.spec import TargetSpec
 from meshca.pki import certs, holder
-from meshca.pki.cacerts import Cacerts, Content, decode, encode
+from meshca.pki.cacerts import Cacerts, decode, encode
+from meshca.pki.cacerts import Content as Files
 from meshca.pki.certs import Certificate, KeyPair
+from meshca.targets.port import Against, Content, Stamps
 from meshca.words.names import (
     ANNOTATION_BUNDLE_SINCE,
     ANNOTATION_HOME,
@@ -32,6 +31,7 @@ from meshca.words.names import (
     TLS_SECRET_TYPE,
     Reason,
 )
+from meshca.words.ref import Ref
 from meshca.words.text import when
 
 Json = dict[str, Any]
@@ -39,47 +39,34 @@ Json = dict[str, Any]
 OPAQUE = "Opaque"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamps:
-    """Since when a target's bundle and signing root have been what they are; None: since this very write."""
+def manifest(ref: Ref, content: Content) -> Json:
+    """Write what an istiod reads, as one object for server-side apply.
 
-    bundle_since: datetime | None
-    signer_since: datetime | None
-
-    def annotations(self) -> dict[str, str]:
-        """Write them down; what is left out is told by the time of the write itself."""
-        stamps = {ANNOTATION_BUNDLE_SINCE: self.bundle_since, ANNOTATION_SIGNER_SINCE: self.signer_since}
-        return {key: when(stamp) for key, stamp in stamps.items() if stamp is not None}
-
-
-def cacerts_secret(  # noqa: PLR0913  # the parts of the object
-    owner: Owner,
-    target: TargetSpec,
-    cacerts: Cacerts,
-    revisions: Sequence[int],
-    stamps: Stamps,
-    *,
-    owned: bool,
-    kind: str = OPAQUE,
-) -> Json:
-    """Write what a target's istiod reads, as one object for server-side apply.
-
-    A Secret keeps the type (`kind`) it has: that cannot be changed, and istiod reads any.
+    A Secret keeps the type that it has: it cannot be changed, and istiod reads any.
     """
-    annotations = _annotations(owner, cacerts.signer.certificate, revisions)
+    owner, signer = content.owner, content.signer
+    assert signer is not None, "istiod signs"
+    bundle = [root.certificate for root in content.bundle]
+    annotations = _annotations(owner, signer.certificate, [root.revision for root in content.bundle])
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": target.secret_name,
-            "namespace": target.namespace,
+            "name": ref.name,
+            "namespace": ref.namespace,
             "labels": owner.labels(),
-            "annotations": annotations | stamps.annotations(),
-            "ownerReferences": owner.references(owned=owned),
+            "annotations": annotations | _stamped(content.stamps),
+            "ownerReferences": owner.references(owned=content.owned),
         },
-        "type": kind,
-        "data": encode_data(encode(cacerts)),
+        "type": (content.current or {}).get("type") or OPAQUE,
+        "data": encode_data(encode(Cacerts(signer, tuple(bundle)))),
     }
+
+
+def _stamped(stamps: Stamps) -> dict[str, str]:
+    """Write stamps down; what is left out is told by the time of the write itself."""
+    written = {ANNOTATION_BUNDLE_SINCE: stamps.bundle_since, ANNOTATION_SIGNER_SINCE: stamps.signer_since}
+    return {key: when(stamp) for key, stamp in written.items() if stamp is not None}
 
 
 def _annotations(owner: Owner, intermediate: Certificate, revisions: Sequence[int]) -> dict[str, str]:
@@ -101,8 +88,9 @@ def bundle_of(secret: Json) -> tuple[Certificate, ...]:
     return decode(data_of(secret)).bundle
 
 
-def seen_roots(owner: Owner, secret: Json, known: Iterable[Root]) -> list[Root]:
+def lost_roots(secret: Json, against: Against) -> list[Root]:
     """Return the roots that a target of ours still trusts although their Secrets are lost."""
+    owner, known = against.owner, against.roots
     if not _is_marked(owner, secret):
         return []
     bundle = bundle_of(secret)
@@ -121,37 +109,19 @@ def seen_roots(owner: Owner, secret: Json, known: Iterable[Root]) -> list[Root]:
     return lost
 
 
-def read_target(  # noqa: PLR0913  # what is read, and what it is read against
-    owner: Owner,
-    target: TargetSpec,
-    secret: Json | None,
-    roots: Sequence[Root],
-    now: datetime,
-    *,
-    exists: Callable[[str], bool] = lambda _: True,
-) -> TargetState:
-    """Read a target's Secret: absent, ours, or not ours and never to be touched.
-
-    Args:
-        owner: the MeshCA that asks.
-        target: where the Secret is.
-        secret: the object, or None when there is none.
-        roots: every root of this MeshCA, those that only bundles still hold included.
-        now: the API server's time, for what carries no stamp of ours.
-        exists: tells whether there is a MeshCA of this name.
-    """
+def read_target(ref: Ref, secret: Json | None, against: Against) -> TargetState:
+    """Read a target's Secret: absent, ours, or not ours and never to be touched."""
     if secret is None:
         return Absent()
     content = decode(data_of(secret))
-    where = f"Secret {target.namespace}/{target.secret_name}"
-    signer = _signer(content, roots)
-    claim = _claim(owner, where, secret, signer, exists)
+    signer = _signer(content, against.roots)
+    claim = _claim(against.owner, str(ref), secret, signer, against.exists)
     if claim is not None:
         return claim
-    stranger = _why_foreign(owner, secret, content, signer, roots, now)
+    stranger = _why_foreign(secret, content, signer, against)
     if stranger is not None:
-        return Blocked(Reason.FOREIGN_SECRET, f"{where} {stranger}")
-    return _published(owner, secret, content, signer, roots, now)
+        return Blocked(Reason.FOREIGN_SECRET, f"{ref} {stranger}")
+    return _holding(secret, content, signer, against)
 
 
 def _claim(
@@ -211,18 +181,16 @@ _LOADS = "istiod would start with it, and then workloads of the two CAs refuse e
 _REFUSES = "istiod would not start with it."
 
 
-def _why_foreign(  # noqa: PLR0913, PLR0917  # what was read, and what it is read against
-    owner: Owner, secret: Json, content: Content, signer: Root | None, roots: Sequence[Root], now: datetime
-) -> str | None:
+def _why_foreign(secret: Json, content: Files, signer: Root | None, against: Against) -> str | None:
     data = secret.get("data") or {}
     if ISTIO_GENERATED in data:
         return f"belongs to istiod (it has the key {ISTIO_GENERATED}); {_KEEP}"
     if TLS_CERT in data or secret.get("type") == TLS_SECRET_TYPE:
         return f"has {TLS_CERT}, which istiod prefers to the files written here; {_KEEP}"
-    if signer is None and not _is_marked(owner, secret):
+    if signer is None and not _is_marked(against.owner, secret):
         return f"was not made by this MeshCA; {_KEEP}"
-    if not (signer and content.key_matches) and _is_another_ca(secret, roots):
-        return _REPLACED.format(_LOADS if holder.would_load(data_of(secret), now) else _REFUSES)
+    if not (signer and content.key_matches) and _is_another_ca(secret, against.roots):
+        return _REPLACED.format(_LOADS if holder.would_load(data_of(secret), against.now) else _REFUSES)
     return None
 
 
@@ -242,7 +210,7 @@ def _is_another_ca(secret: Json, roots: Sequence[Root]) -> bool:
     )
 
 
-def _signer(content: Content, roots: Sequence[Root]) -> Root | None:
+def _signer(content: Files, roots: Sequence[Root]) -> Root | None:
     intermediate = content.intermediate
     if intermediate is None:
         return None
@@ -250,37 +218,47 @@ def _signer(content: Content, roots: Sequence[Root]) -> Root | None:
     return next((root for root in named if certs.issued_by(intermediate, root.certificate)), None)
 
 
-def _published(  # noqa: PLR0913, PLR0917  # what was read, and what it is read against
-    owner: Owner, secret: Json, content: Content, signer: Root | None, roots: Sequence[Root], now: datetime
-) -> Published:
-    by_fingerprint = {root.certificate.fingerprint: root.revision for root in roots}
-    bundle = tuple(by_fingerprint[each.fingerprint] for each in content.bundle if each.fingerprint in by_fingerprint)
-    is_sound = content.key_matches and signer is not None
-    editor = metadata.editor(secret, CACERTS_KEYS)
-    meta = secret["metadata"]
-    written_at = metadata.data_written_at(secret, now)
+def _holding(secret: Json, content: Files, signer: Root | None, against: Against) -> Published | Damaged:
+    bundle, sound = _revisions(content, against.roots), content.intermediate
+    held = _held(secret, content, bundle, against)
+    if sound is None or not content.key_matches or signer is None:
+        return Damaged(**held | {"intact": False})
     return Published(
-        intermediate=content.intermediate if is_sound else None,
-        bundle=bundle,
-        intact=is_sound and editor is None and _is_canonical(content, bundle),
-        written_at=written_at,
-        bundle_since=metadata.stamp(meta, ANNOTATION_BUNDLE_SINCE, written_at),
-        signer_since=metadata.stamp(meta, ANNOTATION_SIGNER_SINCE, written_at),
-        owned=owner.owns(meta),
-        has_crl=CA_CRL in (secret.get("data") or {}),
-        editor=editor,
-        wrong=_wrong(owner, meta, content, bundle),
-        immutable=secret.get("immutable") is True,
+        **held,
+        intermediate=sound,
+        signer_since=metadata.stamp(secret["metadata"], ANNOTATION_SIGNER_SINCE, held["written_at"]),
         exposed=metadata.exposes(secret, CA_KEY),
-        strays=metadata.strays(owner.uid, secret),
     )
 
 
-def _is_canonical(content: Content, bundle: tuple[int, ...]) -> bool:
+def _held(secret: Json, content: Files, bundle: tuple[int, ...], against: Against) -> dict[str, Any]:
+    """Return the fields of a `Holding`."""
+    meta, editor = secret["metadata"], metadata.editor(secret, CACERTS_KEYS)
+    written_at = metadata.data_written_at(secret, against.now)
+    return {
+        "bundle": bundle,
+        "intact": editor is None and _is_canonical(content, bundle),
+        "written_at": written_at,
+        "bundle_since": metadata.stamp(meta, ANNOTATION_BUNDLE_SINCE, written_at),
+        "owned": against.owner.owns(meta),
+        "has_crl": CA_CRL in (secret.get("data") or {}),
+        "editor": editor,
+        "wrong": _wrong(against.owner, meta, content, bundle),
+        "immutable": secret.get("immutable") is True,
+        "strays": metadata.strays(against.owner.uid, secret),
+    }
+
+
+def _revisions(content: Files, roots: Sequence[Root]) -> tuple[int, ...]:
+    known = {root.certificate.fingerprint: root.revision for root in roots}
+    return tuple(known[each.fingerprint] for each in content.bundle if each.fingerprint in known)
+
+
+def _is_canonical(content: Files, bundle: tuple[int, ...]) -> bool:
     return content.canonical and len(bundle) == len(content.bundle) and bundle == newest_first(bundle)
 
 
-def _wrong(owner: Owner, meta: Json, content: Content, bundle: tuple[int, ...]) -> tuple[str, ...]:
+def _wrong(owner: Owner, meta: Json, content: Files, bundle: tuple[int, ...]) -> tuple[str, ...]:
     """Say what of our labels and annotations is not as we write it for this content."""
     if content.intermediate is None:
         return ()

@@ -11,41 +11,36 @@ from meshca.cluster.objects import data_of
 from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
 from meshca.core.model import Absent, Blocked, Observed
-from meshca.core.spec import MeshCASpec, TargetSpec
+from meshca.core.spec import TargetSpec
 from meshca.errors import StoreError
 from meshca.pki.certs import Certificate
-from meshca.targets import istiod, mesh
-from meshca.targets.mesh import Ours, Traces
+from meshca.targets.istio import istiod, mesh
+from meshca.targets.istio.mesh import Ours, Traces
 from meshca.words.names import CA_CERT, ROOT_CERT, Reason
+from meshca.words.ref import CONFIG_MAPS, Ref
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
 
-async def spare_running_meshes(store: Store, spec: MeshCASpec, observed: Observed, grant: Grant) -> Observed:
-    """Block the targets without a Secret where a mesh runs on another root, or where that cannot be seen.
+async def look(store: Store, target: TargetSpec, meshca: str, seen: Observed, grant: Grant) -> Blocked | None:
+    """Say why a target's first Secret must not be written: a mesh runs there on another root, or that cannot be seen.
 
     Raises:
         StoreError: the API server failed.
     """
-    absent = [each for each in spec.targets if isinstance(observed.targets[each.name], Absent) and mesh.is_asked(each)]
-    found = await asyncio.gather(*(_look(store, grant, each) for each in absent))
-    for target, traces in zip(absent, found, strict=True):
-        blocked = traces if isinstance(traces, Blocked) else _judge(spec, target, traces, observed)
-        if blocked is not None:
-            observed = observed.with_target(target.name, blocked)
-    return observed
-
-
-def _judge(spec: MeshCASpec, target: TargetSpec, traces: Traces, observed: Observed) -> Blocked | None:
-    given = observed.given if isinstance(observed.given, Certificate) else None
-    ours = Ours(meshca=spec.name, roots=observed.roots, given=given)
-    was_published = observed.targets[target.name] == Absent(was_published=True)
+    if not mesh.is_asked(target):
+        return None
+    traces = await _look(store, grant, target)
+    if isinstance(traces, Blocked):
+        return traces
+    ours = Ours(meshca=meshca, roots=seen.roots, given=seen.given if isinstance(seen.given, Certificate) else None)
+    was_published = seen.targets[target.name] == Absent(was_published=True)
     return mesh.judge(target, traces, ours, was_published=was_published)
 
 
 async def _look(store: Store, grant: Grant, target: TargetSpec) -> Traces | Blocked:
-    where = target.namespace
+    where = target.ref.namespace
     published, own_ca, deployments = await asyncio.gather(
         _allowed(_published(store, where)),
         _allowed(_own_ca(store, where)),
@@ -65,22 +60,22 @@ async def _look(store: Store, grant: Grant, target: TargetSpec) -> Traces | Bloc
 
 def _forbidden(target: TargetSpec, missing: list[str], grant: Grant) -> Blocked:
     message = (
-        f"the operator may not {', '.join(missing)} in namespace {target.namespace}, so it cannot see whether a mesh"
-        f" runs there on another root, and does not write Secret {target.namespace}/{target.secret_name}. Bring its"
+        f"the operator may not {', '.join(missing)} in namespace {target.ref.namespace}, so it cannot see whether a"
+        f" mesh runs there on another root, and does not write {target.ref}. Bring its"
         " ClusterRoles up to date (helm upgrade, or deploy/rbac.yaml of this version); if they are,"
-        f" {grant(target.namespace, target.secret_name)}"
+        f" {grant(*target.ref[:2])}"
     )
     return Blocked(Reason.FORBIDDEN, message)
 
 
 async def _published(store: Store, namespace: str) -> bytes | None:
-    found = await store.get_config_map(namespace, mesh.CONFIG_MAP)
+    found = await store.get(Ref(namespace, mesh.CONFIG_MAP, CONFIG_MAPS))
     return None if found is None else str((found.get("data") or {}).get(ROOT_CERT, "")).encode(errors="replace")
 
 
 async def _own_ca(store: Store, namespace: str) -> bytes | None:
     """Return the certificate of istiod's own CA; its key, in the same Secret, is dropped here."""
-    found = await store.get_secret(namespace, mesh.CA_SECRET)
+    found = await store.get(Ref(namespace, mesh.CA_SECRET))
     return None if found is None else data_of({"data": _only(found, CA_CERT)}).get(CA_CERT, b"")
 
 

@@ -26,7 +26,7 @@ from meshca.core.spec import TargetSpec
 from meshca.errors import PKIError
 from meshca.pki import certs
 from meshca.pki.certs import Certificate
-from meshca.targets import istiod
+from meshca.targets.istio import istiod
 from meshca.words.names import CACERTS, Reason
 from meshca.words.text import when
 
@@ -79,7 +79,7 @@ class Ours:
 
 def is_asked(target: TargetSpec) -> bool:
     """Tell whether istiod would take up what is written to a target."""
-    return target.secret_name == CACERTS
+    return target.ref.name == CACERTS
 
 
 def judge(target: TargetSpec, traces: Traces, ours: Ours, *, was_published: bool) -> Blocked | None:
@@ -176,27 +176,27 @@ def _stay(target: TargetSpec) -> str:
 
 def _running(target: TargetSpec, named: str) -> str:
     return (
-        f"a mesh runs in namespace {target.namespace} on another root, {named}. Secret"
-        f" {target.namespace}/{target.secret_name} is not written: istiod would take it up at its next restart and"
+        f"a mesh runs in namespace {target.ref.namespace} on another root, {named}. Secret"
+        f" {target.ref.namespace}/{target.ref.name} is not written: istiod would take it up at its next restart and"
         f" split the mesh. {_stay(target)}"
     )
 
 
 def _unseen(target: TargetSpec) -> str:
     return (
-        f"istiod runs in namespace {target.namespace}, and which root its mesh trusts cannot be seen: there is neither"
-        f" ConfigMap {CONFIG_MAP} nor Secret {CA_SECRET}. Secret {target.namespace}/{target.secret_name} is not"
-        f" written: if that root is another one, istiod's next restart would split the mesh. {_stay(target)}"
+        f"istiod runs in namespace {target.ref.namespace}, and which root its mesh trusts cannot be seen: there is"
+        f" neither ConfigMap {CONFIG_MAP} nor Secret {CA_SECRET}. {target.ref} is not written: if that root is another"
+        f" one, istiod's next restart would split the mesh. {_stay(target)}"
     )
 
 
 def _left(target: TargetSpec, traces: Traces, named: str) -> str:
-    namespace = target.namespace
+    namespace = target.ref.namespace
     found = {f"secret/{CA_SECRET}": traces.own_ca, f"configmap/{CONFIG_MAP}": traces.published}
     left = " ".join(name for name, content in found.items() if content is not None)
     return (
         f"no istiod runs in namespace {namespace}, but {left} is left of a mesh on another root, {named}. Secret"
-        f" {namespace}/{target.secret_name} is not written: workloads or an istiod elsewhere may still use that root."
+        f" {namespace}/{target.ref.name} is not written: workloads or an istiod elsewhere may still use that root."
         f" Only if no pod is in a mesh, here and in all clusters and VMs that this istiod served ({_PROXIES} prints"
         f" its heading and nothing else), remove what is left, and the target is served: kubectl -n {namespace} delete"
         f" {left}"

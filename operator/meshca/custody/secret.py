@@ -1,0 +1,61 @@
+"""Roots that somebody makes and puts into a Secret: judged, then imported into a Secret of the operator's own."""
+
+import re
+from dataclasses import dataclass
+
+from meshca.cluster import objects
+from meshca.core.fields import Fields
+from meshca.core.spec import SUBDOMAIN, SourceSpec
+from meshca.custody.generated import InSecret
+from meshca.custody.given import JUDGE, Mesh
+from meshca.custody.port import Asked, Given, RootRequest
+from meshca.errors import PKIError, SpecError
+from meshca.pki.certs import KeyPair
+from meshca.words.names import TLS_CERT, Reason
+from meshca.words.ref import Ref
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromSecret(SourceSpec):
+    """`secret` of `spec.root.source`: the root in this Secret of the operator's namespace is the wanted one."""
+
+
+def parse(source: Fields, meshca: str) -> FromSecret:
+    """Read `spec.root.source` of this kind."""
+    secret = source.sub("secret", ("name",))
+    if not secret.get("name"):
+        raise SpecError(secret.at("name"), "is required: the Secret in the operator's namespace that holds the root")
+    name = secret.matching("name", "", SUBDOMAIN, 253, "my-root")
+    if re.fullmatch(rf"{re.escape(meshca)}-root-\d+", name):
+        raise SpecError(secret.at("name"), f"{name!r} is a name of the operator's own; give the Secret another one")
+    return FromSecret(ref=Ref("", name))
+
+
+class Imported(InSecret):
+    """A root that is copied into a Secret of the operator's own, and signs from there."""
+
+    async def given(self, source: SourceSpec, asked: Asked) -> Given:
+        """Judge what is in the Secret, unless it has been imported already."""
+        _ = source
+        if asked.found is None:
+            return _not_found(asked.where)
+        data = objects.data_of(asked.found)
+        for root, imported in asked.held.values():
+            if root.has_key and root.certificate.pem == data.get(TLS_CERT):
+                return objects.root_pair(imported)  # judged when it was imported
+        others = tuple(asked.held[revision][0].certificate for revision in sorted(asked.held, reverse=True))
+        return await JUDGE.judge(data, Mesh(asked.servers, asked.trust_domain, others), asked.now, str(asked.where))
+
+    async def make(self, request: RootRequest, given: KeyPair | None) -> KeyPair:
+        """Take the one that was given."""
+        _ = request
+        assert given is not None, "a given root is imported only when one was observed"
+        return given
+
+
+def _not_found(where: Ref) -> PKIError:
+    message = (
+        f"{where} does not exist; create it: kubectl -n {where.namespace} create secret tls {where.name}"
+        " --cert=root-cert.pem --key=root-key.pem"
+    )
+    return PKIError(Reason.ROOT_SECRET_NOT_FOUND, message)
