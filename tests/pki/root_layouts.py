@@ -157,6 +157,10 @@ def access(method: str) -> bytes:
     return extension("1.3.6.1.5.5.7.1.1", sequence(sequence(oid(method), encode(0x86, b"http://ca.example/ca.crt"))))
 
 
+def points(*parts: bytes) -> bytes:
+    return plus(extension("2.5.29.31", sequence(sequence(*parts))))
+
+
 def sans(*names: bytes) -> bytes:
     return plus(extension("2.5.29.17", sequence(*names)))
 
@@ -207,6 +211,14 @@ NAMES = {
     "an attribute with an arc of 2^31": (root(subject=named(attribute(UTF8, b"R", ARC))), REFUSE),
     "an attribute of one's own": (root(subject=named(attribute(UTF8, b"R", "1.3.6.1.4.1.99999.1"))), ACCEPT),
     "an empty subject": (root(subject=named()), REFUSE),
+    "two values of one type in one RDN": (
+        root(subject=named(attribute(UTF8, b"A") + attribute(UTF8, b"B"))),
+        ACCEPT,
+    ),
+    "an attribute that is no SEQUENCE": (
+        root(subject=named(encode(0x2C, attribute(UTF8, b"Root")[2:]))),
+        REFUSE,
+    ),
     "another string type in the issuer": (
         root(subject=named(attribute(UTF8, b"Root")), issuer=named(attribute(PRINTABLE, b"Root"))),
         ACCEPT,
@@ -226,6 +238,7 @@ NUMBERS = {
 TIMES = {
     "GeneralizedTime before 2050": (dates(b"20200101000000Z", b"20490101000000Z"), ACCEPT),
     "an end in 9999": (root(validity=NOT_BEFORE + encode(GENERALIZED_TIME, b"99991231235959Z")), ACCEPT),
+    "a begin before 1950": (dates(b"16000101000000Z", b"20490101000000Z"), ACCEPT),
     "UTCTime without seconds": (dates(b"2001010000Z", b"4901010000Z", UTC_TIME), REFUSE),
     "UTCTime with a zone": (dates(b"200101000000+0100", b"490101000000+0100", UTC_TIME), REFUSE),
     "GeneralizedTime with a zone": (dates(b"20200101000000+0100", b"20490101000000+0100"), REFUSE),
@@ -242,6 +255,15 @@ SIGNATURES = {
     "ECDSA with SHA-512": (
         root(algorithm=sequence(oid("1.2.840.10045.4.3.4")), hash=hashes.SHA512()),
         ACCEPT,
+    ),
+    "ECDSA with a NULL that is not empty for parameters": (
+        root(algorithm=sequence(oid("1.2.840.10045.4.3.2"), encode(NULL, b"\0"))),
+        REFUSE,
+    ),
+    "ECDSA and SHA-224": (root(algorithm=sequence(oid("1.2.840.10045.4.3.1")), hash=hashes.SHA224()), WARN),
+    "RSASSA-PSS without the parameters that it must have": (
+        root(key=RSA, algorithm=sequence(oid("1.2.840.113549.1.1.10"))),
+        REFUSE,
     ),
     "RSA without NULL for the signature's parameters": (
         root(key=RSA, algorithm=sequence(oid("1.2.840.113549.1.1.11"))),
@@ -309,7 +331,7 @@ EXTENSIONS = {
     "a policy twice": (plus(policies("2.5.29.32.0", "2.5.29.32.0")), REFUSE),
     "two policies": (plus(policies("2.5.29.32.0", "1.3.6.1.4.1.99999.3")), ACCEPT),
     "a policy by a UUID": (plus(policies(UUID)), REFUSE),
-    "no policy at all": (plus(policies()), REFUSE),
+    "no policy at all": (plus(policies()), ACCEPT),
     "an access method by a UUID": (plus(access(UUID)), REFUSE),
     "a usual access method": (plus(access("1.3.6.1.5.5.7.48.2")), ACCEPT),
     "authority information access of a string": (plus(extension("1.3.6.1.5.5.7.1.1", encode(IA5, b"x"))), REFUSE),
@@ -338,6 +360,26 @@ EXTENSIONS = {
     "an empty list of extensions": (root(extensions=(b"",)), REFUSE),
     "a unique id of the subject": (root(unique_ids=encode(0x82, b"\0\1")), WARN),
     "a unique id of the issuer": (root(unique_ids=encode(0x81, b"\0\1")), WARN),
+    "a unique id without octets": (root(unique_ids=encode(0x82, b"")), REFUSE),
+    "a unique id with bits behind its end": (root(unique_ids=encode(0x82, b"\1\1")), REFUSE),
+    "a unique id in parts": (root(unique_ids=encode(0xA2, encode(BIT_STRING, b"\0\1"))), REFUSE),
+    "a damaged list of certificate timestamps": (plus(extension("1.3.6.1.4.1.11129.2.4.2", b"")), WARN),
+    "a keyUsage with decipherOnly alone": (
+        root(extensions=(CA, extension("2.5.29.15", encode(BIT_STRING, b"\7\6\x80"), TRUE))),
+        ACCEPT,
+    ),
+    "name constraints on a net with bits beyond its mask": (
+        plus(constraints(excluded=encode(0x87, b"\x0a\1\0\0\xff\0\0\0"))),
+        ACCEPT,
+    ),
+    "name constraints on a DNS name with a star": (plus(constraints(excluded=encode(0x82, b"*.acme"))), WARN),
+    "name constraints on an address as a DNS name": (plus(constraints(excluded=encode(0x82, b"10.0.0.1"))), WARN),
+    "name constraints on a URI with an underscore": (plus(constraints(excluded=encode(0x86, b"a_b.acme"))), REFUSE),
+    "name constraints on a whole URI": (plus(constraints(excluded=encode(0x86, b"spiffe://acme"))), REFUSE),
+    "name constraints on mail to a domain with a dot before it": (
+        plus(constraints(excluded=encode(0x81, b"ca@.acme"))),
+        REFUSE,
+    ),
     "name constraints that permit the trust domain": (plus(constraints(encode(0x86, b"cluster.local"))), WARN),
     "name constraints that exclude another domain": (
         plus(constraints(excluded=encode(0x86, b"other.example"))),
@@ -382,6 +424,15 @@ EXTENSIONS = {
         ),
         ACCEPT,
     ),
+    "a CRL distribution point relative to its issuer": (
+        points(encode(0xA0, encode(0xA1, attribute(UTF8, b"x")))),
+        REFUSE,
+    ),
+    "a CRL distribution point with a damaged name": (points(encode(0xA2, encode(0x88, b""))), REFUSE),
+    "a CRL distribution point for reasons without octets": (points(encode(0x81, b"")), REFUSE),
+    "a CRL distribution point for some reasons": (points(encode(0x81, b"\1\6")), ACCEPT),
+    "no CRL distribution point at all": (plus(extension("2.5.29.31", sequence())), ACCEPT),
+    "no access method at all": (plus(extension("1.3.6.1.5.5.7.1.1", sequence())), ACCEPT),
     "a policy with a qualifier": (
         plus(
             extension(
@@ -410,10 +461,17 @@ EXTENSIONS = {
     "a DNS name that is not ASCII": (sans(encode(0x82, b"m\xfcnchen.example")), REFUSE),
     "a URI for itself": (sans(encode(0x86, b"https://acme.example/")), ACCEPT),
     "a URI with a host that ends in a dot": (sans(encode(0x86, b"https://acme.example./")), REFUSE),
+    "a URI with a user, a star and a port": (sans(encode(0x86, b"http://ca@*.acme.example:80/{id}")), ACCEPT),
+    "a URI with an address of version 6": (sans(encode(0x86, b"http://[fe80::1]:80/")), ACCEPT),
+    "a URI with half an address of version 6": (sans(encode(0x86, b"http://[fe80]/")), REFUSE),
+    "another name with something behind it": (
+        sans(encode(0xA0, oid("1.2.3") + encode(0xA0, encode(UTF8, b"x") * 2))),
+        REFUSE,
+    ),
     "a URI that Go cannot parse": (sans(encode(0x86, b"https://[acme/")), REFUSE),
     "an address of five octets": (sans(encode(0x87, b"\1\2\3\4\5")), REFUSE),
     "a directory name for itself": (sans(encode(0xA4, ACME)), ACCEPT),
-    "no name at all for itself": (sans(), REFUSE),
+    "no name at all for itself": (sans(), ACCEPT),
     "CRL distribution points of a string": (plus(extension("2.5.29.31", encode(IA5, b"x"))), REFUSE),
     "policy constraints of a string": (plus(extension("2.5.29.36", encode(IA5, b"x"))), REFUSE),
     "something behind the extensions": (root(behind=number(5)), REFUSE),

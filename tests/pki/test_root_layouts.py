@@ -120,12 +120,16 @@ READ_BY_ALL = {
     "an RSA modulus of 60,000 bits",
     "basicConstraints without cA",
     "an empty list of extensions",
-    "no policy at all",  # RFC 5280 wants at least one in each of these two
-    "no name at all for itself",
     "name constraints that permit another domain",
     "name constraints with a minimum",
     "name constraints with a minimum of 0, written out",
-    "UTCTime with a zone",  # read, and refused in the handshake
+    "UTCTime with a zone",  # these six: read, and refused by Envoy in the handshake
+    "name constraints on a URI with an underscore",
+    "name constraints on a whole URI",
+    "a CRL distribution point with a damaged name",
+    "a CRL distribution point for reasons without octets",
+    "another name with something behind it",
+    "RSASSA-PSS without the parameters that it must have",  # its hash is SHA-1 then, or unknown
     "a policy by a UUID",  # read by Go since 1.22
 }
 """Layouts that Go and Envoy can load, and that are refused for another reason than that one of them cannot."""

@@ -8,7 +8,7 @@ from meshca.pki import der, strings
 from meshca.pki.der import DERError, Element
 
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
-_UNIQUE_IDS = (0x81, 0x82, 0xA1, 0xA2)
+_UNIQUE_IDS = (0x81, 0x82)
 V3 = 3
 RSA_KEY = "1.2.840.113549.1.1.1"
 
@@ -74,8 +74,9 @@ def read(certificate: bytes) -> Parts:
     rest = fields[6:]
     unique_ids = [each for each in rest if each.tag in _UNIQUE_IDS]
     extensions = [each for each in rest if each.tag == _EXTENSIONS]
-    tags = [each.tag & 0x1F for each in rest]
+    tags = [each.tag for each in rest]
     _must(len(unique_ids) + len(extensions) == len(rest) and tags == sorted(set(tags)), "has parts that do not belong")
+    _must(all(map(der.is_bit_string, unique_ids)), "has a damaged unique identifier")
     return Parts(
         tbs=tbs,
         version=version,
@@ -98,10 +99,20 @@ def attributes(name: Element) -> list[list[tuple[Element, Element]]]:
     rdns = []
     for rdn in name.children():
         _must(rdn.tag == der.SET and bool(rdn.content), "has an empty part in a name")
-        pairs = [tuple(each.children()) for each in rdn.children()]
+        found = rdn.children()
+        pairs = [each.children() for each in found if each.tag == der.SEQUENCE]
+        _must(len(pairs) == len(found), "has a damaged name")
         _must(all(len(pair) == 2 and pair[0].tag == der.OID for pair in pairs), "has a damaged name")  # noqa: PLR2004
         rdns.append([(pair[0], pair[1]) for pair in pairs])
     return rdns
+
+
+def check_name(name: Element) -> None:
+    """See that everyone reads a Name. Raises DERError."""
+    for rdn in attributes(name):
+        for kind, value in rdn:
+            der.arcs(kind)
+            text_of(value)
 
 
 def text_of(value: Element) -> str:

@@ -21,6 +21,12 @@ class DERError(ValueError):
     """Bytes that are not the DER of what they should be; the message is a clause about them, such as "is cut off"."""
 
 
+def must(holds: bool, clause: str) -> None:  # noqa: FBT001
+    """Refuse bytes of which something does not hold. Raises DERError."""
+    if not holds:
+        raise DERError(clause)
+
+
 @dataclass(frozen=True, slots=True)
 class Element:
     """One value: its tag octet, its content, and both as they stand in the input."""
@@ -99,6 +105,14 @@ def bits_of(element: Element) -> int:
         raise DERError("holds something else where a positive number should be")
     digits = element.content.lstrip(b"\0")
     return 8 * len(digits) - 8 + digits[0].bit_length() if digits else 0
+
+
+def is_bit_string(element: Element) -> bool:
+    """Tell whether a value, whatever its tag, holds a BIT STRING whose unused bits are fewer than 8 and all zero."""
+    unused, bits = element.content[:1], element.content[1:]
+    if not bits:
+        return unused == b"\0"
+    return unused[0] < 8 and bits[-1] & ((1 << unused[0]) - 1) == 0  # noqa: PLR2004
 
 
 def arcs(element: Element) -> tuple[int, ...]:

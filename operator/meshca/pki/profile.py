@@ -6,12 +6,11 @@ on the bytes themselves; tests/pki/layouts.py has it measured, layout by layout.
 is told as a warning by `requirements`.
 """
 
-import re
 from collections.abc import Callable
 
-from meshca.pki import anatomy, der
+from meshca.pki import anatomy, der, general_names
 from meshca.pki.anatomy import Extension, Parts
-from meshca.pki.der import DERError, Element
+from meshca.pki.der import DERError, Element, must
 
 LARGEST = 20_000
 """Octets: the roots before and after a rotation travel together in one handshake, in less than 100 kB."""
@@ -32,36 +31,39 @@ def refusal(certificate: bytes) -> str | None:
 
 
 def _check(parts: Parts, size: int) -> None:
-    _must(size <= LARGEST, f"is {size} bytes long; two of more than {LARGEST} do not fit into a handshake")
-    _must(parts.version == anatomy.V3, f"is an X.509 v{parts.version} certificate, not v3")
-    _must(parts.serial.content[0] < 0x80, "has a negative serial number, which Go does not read")  # noqa: PLR2004
-    _must(
+    must(size <= LARGEST, f"is {size} bytes long; two of more than {LARGEST} do not fit into a handshake")
+    must(parts.version == anatomy.V3, f"is an X.509 v{parts.version} certificate, not v3")
+    must(parts.serial.content[0] < 0x80, "has a negative serial number, which Go does not read")  # noqa: PLR2004
+    must(
         parts.algorithm.raw == parts.outer_algorithm.raw,
         "names one signature algorithm inside and another one outside",
     )
     _check_algorithm(parts.algorithm)
-    _check_name(parts.issuer)
-    _check_name(parts.subject)
+    anatomy.check_name(parts.issuer)
+    anatomy.check_name(parts.subject)
     _check_key(parts.public_key)
     _check_extensions(parts.extensions)
 
 
-def _must(holds: bool, clause: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise DERError(clause)
-
-
 def _check_algorithm(algorithm: Element) -> None:
     found = algorithm.children()
-    _must(len(found) in {1, 2}, "has a signature algorithm that cannot be read")
+    must(len(found) in {1, 2}, "has a signature algorithm that cannot be read")
     der.arcs(found[0])
+    check = _PARAMETERS.get(found[-1].tag, _any) if len(found) > 1 else _any
+    must(check(found[-1]), "has a signature algorithm with damaged parameters")
 
 
-def _check_name(name: Element) -> None:
-    for rdn in anatomy.attributes(name):
-        for kind, value in rdn:
-            der.arcs(kind)
-            anatomy.text_of(value)
+def _any(_: Element) -> bool:
+    return True
+
+
+_PARAMETERS: dict[int, Callable[[Element], bool]] = {
+    der.NULL: lambda found: not found.content,
+    der.BOOLEAN: lambda found: found.content in {b"\0", b"\xff"},
+    der.INTEGER: der.is_integer,
+    der.BIT_STRING: der.is_bit_string,
+}
+"""Nobody looks into parameters that do not belong to an algorithm, but Envoy refuses those that are not DER."""
 
 
 def _check_key(public_key: Element) -> None:
@@ -70,20 +72,20 @@ def _check_key(public_key: Element) -> None:
     kind = algorithm.children()
     name = der.dotted(kind[0]) if kind else ""
     if name == anatomy.RSA_KEY:
-        _must(kind[1:] != [] and kind[1].raw == b"\x05\x00", "has an RSA key without NULL for parameters (RFC 3279)")
+        must(kind[1:] != [] and kind[1].raw == b"\x05\x00", "has an RSA key without NULL for parameters (RFC 3279)")
         _check_exponent(public_key)
     elif name == _EC_KEY:
-        _must(len(kind) > 1 and kind[1].tag == der.OID, "has an elliptic curve that is not named (RFC 5480)")
+        must(len(kind) > 1 and kind[1].tag == der.OID, "has an elliptic curve that is not named (RFC 5480)")
         length = _CURVES.get(der.dotted(kind[1]))
         point = key.content[1:]
         is_plain = length is None or (len(point) == length and point[:1] == b"\4")
-        _must(is_plain, "has an ECDSA key whose point is not in uncompressed form, which Go does not read")
+        must(is_plain, "has an ECDSA key whose point is not in uncompressed form, which Go does not read")
 
 
 def _check_exponent(public_key: Element) -> None:
     _, exponent = anatomy.rsa_numbers(public_key) or (0, b"")
     value = int.from_bytes(exponent[:5])
-    _must(value % 2 == 1 and 3 <= value < 1 << 31, "has an RSA exponent that is not an odd number from 3 to 2^31")  # noqa: PLR2004
+    must(value % 2 == 1 and 3 <= value < 1 << 31, "has an RSA exponent that is not an odd number from 3 to 2^31")  # noqa: PLR2004
 
 
 # --- Extensions ---------------------------------------------------------------
@@ -93,15 +95,13 @@ def _check_extensions(extensions: tuple[Extension, ...]) -> None:
     seen = set()
     for extension in extensions:
         name = der.dotted(extension.oid)
-        _must(name not in seen, f"has extension {name} twice")
+        must(name not in seen, f"has extension {name} twice")
         seen.add(name)
         check = _EXTENSIONS.get(name)
         if check is None:
             continue
         title, rule = check
-        _must(
-            not (extension.critical and name in _NEVER_CRITICAL), f"marks {title} as critical, which Go does not read"
-        )
+        must(not (extension.critical and name in _NEVER_CRITICAL), f"marks {title} as critical, which Go does not read")
         try:
             rule(extension.value)
         except DERError as error:
@@ -113,87 +113,34 @@ def _list(value: bytes) -> list[Element]:
 
 
 def _key_usage(value: bytes) -> None:
-    content = der.only(value, der.BIT_STRING).content
-    unused, bits = content[:1], content[1:]
-    _must(bool(bits) and unused[0] < 8 and bits[-1] & ((1 << unused[0]) - 1) == 0, "is damaged")  # noqa: PLR2004
+    found = der.only(value, der.BIT_STRING)
+    must(der.is_bit_string(found) and len(found.content) > 1, "is damaged")
 
 
 def _basic_constraints(value: bytes) -> None:
     found = _list(value)
     if found and found[0].tag == der.BOOLEAN:
-        _must(found.pop(0).content in {b"\0", b"\xff"}, "says neither TRUE nor FALSE")
+        must(found.pop(0).content in {b"\0", b"\xff"}, "says neither TRUE nor FALSE")
     if found:
         der.bits_of(found[0])
-        _must(len(found) == 1 and len(found[0].content) <= _LARGEST_PATH_LENGTH_OCTETS, "has a pathLen out of range")
+        must(len(found) == 1 and len(found[0].content) <= _LARGEST_PATH_LENGTH_OCTETS, "has a pathLen out of range")
 
 
 def _alternative_names(value: bytes) -> None:
-    found = _list(value)
-    _must(bool(found), "is empty")
-    for name in found:
-        _check_general_name(name)
-
-
-_TEXT = re.compile(rb"[\x20-\x7e]*")
-_HOST_URI = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]*://(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*(?::[0-9]+)?)?(?:[/?#](?:[!#-$&-;=?-_a-z~]|%[0-9A-Fa-f]{2})*)?"
-)
-_OTHER_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!//)(?:[!#-$&-;=?-_a-z~]|%[0-9A-Fa-f]{2})+")
-_EMAIL, _DNS, _URI, _IP = 0x81, 0x82, 0x86, 0x87
-_OTHER_NAME, _DIRECTORY, _REGISTERED_ID = 0xA0, 0xA4, 0x88
-
-
-def _check_general_name(name: Element) -> None:
-    """A name of its own: what Go parses although a root is called by none of them."""
-    if name.tag in {_EMAIL, _DNS, _URI}:
-        _must(_TEXT.fullmatch(name.content) is not None, "has characters beyond ASCII")
-    if name.tag == _URI:
-        text = name.content.decode("ascii")
-        _must(bool(_HOST_URI.fullmatch(text) or _OTHER_URI.fullmatch(text)), "has a URI that Go cannot parse")
-    elif name.tag == _IP:
-        _must(len(name.content) in {4, 16}, "has an address of neither 4 nor 16 octets")
-    elif name.tag == _DIRECTORY:
-        _check_name(der.only(name.content, der.SEQUENCE))
-    elif name.tag == _REGISTERED_ID:
-        der.arcs(Element(der.OID, name.content, b""))
-    elif name.tag == _OTHER_NAME:
-        found = name.children()
-        _must([each.tag for each in found] == [der.OID, 0xA0], "has a damaged otherName")
-    else:
-        _must(name.tag in {_EMAIL, _DNS}, "has a name of a kind that is hardly read anywhere")
+    for name in _list(value):
+        general_names.check_own(name)
 
 
 def _name_constraints(value: bytes) -> None:
     found = _list(value)
     tags = [each.tag for each in found]
-    _must(tags in ([0xA0], [0xA1], [0xA0, 0xA1]) and any(each.content for each in found), "is empty or damaged")
+    must(tags in ([0xA0], [0xA1], [0xA0, 0xA1]) and any(each.content for each in found), "is empty or damaged")
     for each in found:
         for subtree in each.children():
-            _must(subtree.tag == der.SEQUENCE, "is damaged")
+            must(subtree.tag == der.SEQUENCE, "is damaged")
             base = subtree.children()
-            _must(len(base) == 1, "has a minimum or a maximum, which Envoy does not take (RFC 5280 4.2.1.10)")
-            _check_constraint(base[0])
-
-
-_CONSTRAINED_HOST = re.compile(rb"\.?[!-\-/-~]+(?:\.[!-\-/-~]+)*|")
-_IPV4 = re.compile(rb"[0-9.]+")
-
-
-def _check_constraint(base: Element) -> None:
-    content = base.content
-    if base.tag == _IP:
-        half = len(content) // 2
-        mask = int.from_bytes(content[half:])
-        holes = mask ^ ((1 << 8 * half) - 1)
-        _must(len(content) in {8, 32} and holes & (holes + 1) == 0, "has a net that is none")
-    elif base.tag in {_DNS, _URI}:
-        _must(_CONSTRAINED_HOST.fullmatch(content) is not None, "has a domain that Go does not read")
-        _must(base.tag != _URI or b":" not in content, "has an address where Go wants a domain")
-        _must(base.tag != _URI or not content or not _IPV4.fullmatch(content), "has an address where Go wants a domain")
-    elif base.tag == _EMAIL:
-        local, at, domain = content.rpartition(b"@")
-        is_plain = not at or re.fullmatch(rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+", local) is not None
-        _must(is_plain and _CONSTRAINED_HOST.fullmatch(domain) is not None, "has a mail address that Go does not read")
+            must(len(base) == 1, "has a minimum or a maximum, which Envoy does not take (RFC 5280 4.2.1.10)")
+            general_names.check_constraint(base[0])
 
 
 def _key_identifier(value: bytes) -> None:
@@ -202,12 +149,12 @@ def _key_identifier(value: bytes) -> None:
 
 def _authority_key_identifier(value: bytes) -> None:
     tags = [each.tag for each in _list(value)]
-    _must(tags in ([], [0x80], [0xA1, 0x82], [0x80, 0xA1, 0x82]), "is damaged")
+    must(tags in ([], [0x80], [0xA1, 0x82], [0x80, 0xA1, 0x82]), "is damaged")
 
 
 def _purposes(value: bytes) -> None:
     found = _list(value)
-    _must(bool(found), "is empty")
+    must(bool(found), "is empty")
     for each in found:
         der.arcs(each)
 
@@ -215,23 +162,22 @@ def _purposes(value: bytes) -> None:
 def _policies(value: bytes) -> None:
     found = []
     for each in _list(value):
-        _must(each.tag == der.SEQUENCE and bool(each.content), "is damaged")
+        must(each.tag == der.SEQUENCE and bool(each.content), "is damaged")
         found.append(der.dotted(each.children()[0]))
-    _must(bool(found), "is empty")
-    _must(len(set(found)) == len(found), "has one policy twice")
+    must(len(set(found)) == len(found), "has one policy twice")
 
 
 def _policy_mappings(value: bytes) -> None:
     for each in _list(value):
         pair = each.children()
-        _must(len(pair) == 2, "is damaged")  # noqa: PLR2004
+        must(len(pair) == 2, "is damaged")  # noqa: PLR2004
         for policy in pair:
             der.arcs(policy)
 
 
 def _policy_constraints(value: bytes) -> None:
     found = _list(value)
-    _must([each.tag for each in found] in ([0x80], [0x81], [0x80, 0x81]), "is damaged")
+    must([each.tag for each in found] in ([0x80], [0x81], [0x80, 0x81]), "is damaged")
     for each in found:
         _small_number(Element(der.INTEGER, each.content, b""))
 
@@ -242,28 +188,45 @@ def _inhibit_any_policy(value: bytes) -> None:
 
 def _small_number(element: Element) -> None:
     der.bits_of(element)
-    _must(len(element.content) <= _LARGEST_PATH_LENGTH_OCTETS, "has a number out of range")
+    must(len(element.content) <= _LARGEST_PATH_LENGTH_OCTETS, "has a number out of range")
 
 
 def _distribution_points(value: bytes) -> None:
-    found = _list(value)
-    _must(bool(found), "is empty")
-    for each in found:
-        _must(each.tag == der.SEQUENCE, "is damaged")
-        for part in each.children():
-            _must(part.tag in {0xA0, 0x81, 0xA2}, "is damaged")
-            if part.tag == 0xA0:  # noqa: PLR2004  # distributionPoint
-                points = part.children()
-                _must([point.tag for point in points] in ([0xA0], [0xA1]) and bool(points[0].content), "is damaged")
+    for each in _list(value):
+        must(each.tag == der.SEQUENCE, "is damaged")
+        parts = each.children()
+        tags = [part.tag for part in parts]
+        must(set(tags) <= set(_POINT) and tags == sorted(set(tags), key=_POINT.index), "is damaged")
+        for part in parts:
+            _check_point(part)
+
+
+_POINT = [0xA0, 0x81, 0xA2]
+"""distributionPoint, reasons and cRLIssuer, in their order (RFC 5280 4.2.1.13)."""
+
+
+def _check_point(part: Element) -> None:
+    if part.tag == _POINT[0]:
+        names = part.children()
+        # the other choice, nameRelativeToCRLIssuer, is not read by Go
+        must([each.tag for each in names] == [0xA0], "has a distribution point without a fullName")
+        _check_names(names[0])
+    elif part.tag == _POINT[1]:
+        must(der.is_bit_string(part), "is damaged")
+    else:
+        _check_names(part)
+
+
+def _check_names(element: Element) -> None:
+    must(bool(element.content), "is damaged")
+    for name in element.children():
+        general_names.check(name)
 
 
 def _access(value: bytes) -> None:
-    found = _list(value)
-    _must(bool(found), "is empty")
-    for each in found:
-        pair = each.children() if each.tag == der.SEQUENCE else []
-        _must(len(pair) == 2, "is damaged")  # noqa: PLR2004
-        der.arcs(pair[0])
+    for each in _list(value):
+        must(each.tag == der.SEQUENCE and bool(each.content), "is damaged")
+        der.arcs(each.children()[0])
 
 
 _Rule = Callable[[bytes], None]

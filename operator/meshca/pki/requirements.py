@@ -6,6 +6,7 @@ Where the two differ, the stricter one is the rule; where both accept what RFC 5
 without keyUsage (`openssl req -x509` makes those), so do we.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
@@ -16,7 +17,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from meshca.pki import certs
+from meshca.pki import certs, der
+from meshca.pki.anatomy import Parts
 from meshca.pki.keys import RSA_MAX, RSA_MIN, Algorithm
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -24,6 +26,7 @@ _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 _ONE_SECOND = timedelta(seconds=1)
 _NameKind = type[x509.UniformResourceIdentifier | x509.DNSName]
 _STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_OUTDATED_HASHES = (hashes.SHA1, hashes.SHA224)
 
 _CRITICAL_EXTENSIONS = frozenset(
     {
@@ -66,13 +69,16 @@ def unsupported_key(certificate: x509.Certificate) -> str | None:
 def weakness(certificate: x509.Certificate) -> str | None:
     """State that the RSA key is too short, or the signature on the certificate weaker than SHA-256.
 
-    A root's own signature may be SHA-1, as on many public roots: trust does not come from it, and nobody checks it.
+    A root's own signature may be SHA-1, as on many public roots, or SHA-224: trust does not come from it, and nobody
+    checks it.
     """
     spec = certs.key_spec(certificate)
     if spec is not None and spec.algorithm is Algorithm.RSA and spec.size < RSA_MIN:
         return f"has an {spec} key, shorter than {RSA_MIN} bits"
     algorithm = _signature_hash(certificate)
-    if isinstance(algorithm, _STRONG_HASHES) or (isinstance(algorithm, hashes.SHA1) and is_self_issued(certificate)):
+    if isinstance(algorithm, _STRONG_HASHES) or (
+        isinstance(algorithm, _OUTDATED_HASHES) and is_self_issued(certificate)
+    ):
         return None
     return f"is signed with {algorithm.name.upper() if algorithm else 'an unknown hash'}, not SHA-256 or better"
 
@@ -85,22 +91,38 @@ def is_self_issued(certificate: x509.Certificate) -> bool:
 def _signature_hash(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
     try:
         return certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
+    except (UnsupportedAlgorithm, ValueError):  # the latter: RSASSA-PSS without the parameters that it must have
         return None
 
 
-def has_outdated_signature(certificate: x509.Certificate) -> bool:
-    """Tell whether the certificate is signed with SHA-1."""
-    return isinstance(_signature_hash(certificate), hashes.SHA1)
+def outdated_hash(certificate: x509.Certificate) -> str | None:
+    """Name the hash that the certificate is signed with if it is weaker than SHA-256."""
+    algorithm = _signature_hash(certificate)
+    return algorithm.name.upper().replace("SHA", "SHA-") if isinstance(algorithm, _OUTDATED_HASHES) else None
 
 
-def unreadable_to_ztunnel(certificate: x509.Certificate, *, has_unique_ids: bool) -> str | None:
+def unreadable_to_ztunnel(certificate: x509.Certificate, parts: Parts) -> str | None:
     """State what makes ztunnel alone (rustls-webpki) refuse what is under this root, where Go and Envoy do not."""
-    if has_unique_ids:
+    subtrees = list(chain(*_subtrees(certificate)))
+    if parts.has_unique_ids:
         return "has a unique identifier (RFC 5280 4.1.2.8): ztunnel drops such a root"
-    if any(isinstance(subtree, x509.UniformResourceIdentifier) for subtree in chain(*_subtrees(certificate))):
+    if any(each.oid.content == _TIMESTAMPS and each.value[:1] != _OCTETS for each in parts.extensions):
+        return "has a damaged list of certificate timestamps (RFC 6962 3.3): ztunnel drops such a root"
+    if any(isinstance(each, x509.UniformResourceIdentifier) for each in subtrees):
         return "has name constraints on URIs: ztunnel refuses every SPIFFE ID under them, also the permitted ones"
+    if not all(_is_domain(each.value) for each in subtrees if isinstance(each, x509.DNSName)):
+        return "has name constraints on a DNS name that is none: ztunnel refuses every certificate under them"
     return None
+
+
+_TIMESTAMPS = bytes.fromhex("2b06010401d679020402")  # 1.3.6.1.4.1.11129.2.4.2
+_OCTETS = bytes((der.OCTET_STRING,))
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DOMAIN = re.compile(rf"|(?=.{{1,253}}\Z)\.?(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
+
+
+def _is_domain(name: str) -> bool:
+    return _DOMAIN.fullmatch(name) is not None
 
 
 def not_a_ca(certificate: x509.Certificate) -> str | None:

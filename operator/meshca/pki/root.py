@@ -59,9 +59,9 @@ def warnings(certificate: Certificate, where: str) -> tuple[str, ...]:
     found = []
     if (clause := not_for_ztunnel(certificate)) is not None:
         found.append(f"{where}: the root {clause}; do not use it with ambient workloads")
-    if requirements.has_outdated_signature(certs.load(certificate)):
+    if (name := requirements.outdated_hash(certs.load(certificate))) is not None:
         found.append(
-            f"{where}: the root signs itself with SHA-1; nobody in a mesh checks this signature, but linters and"
+            f"{where}: the root signs itself with {name}; nobody in a mesh checks this signature, but linters and"
             " auditors refuse it"
         )
     return tuple(found)
@@ -69,8 +69,7 @@ def warnings(certificate: Certificate, where: str) -> tuple[str, ...]:
 
 def not_for_ztunnel(certificate: Certificate) -> str | None:
     """State what makes ztunnel refuse a root that istiod and Envoy take; None: nothing."""
-    parts = anatomy.read(certs.octets_of(certificate))
-    return requirements.unreadable_to_ztunnel(certs.load(certificate), has_unique_ids=parts.has_unique_ids)
+    return requirements.unreadable_to_ztunnel(certs.load(certificate), anatomy.read(certs.octets_of(certificate)))
 
 
 def _read_certificate(pem: bytes, where: str) -> Certificate:

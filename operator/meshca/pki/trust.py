@@ -7,7 +7,7 @@ agree with the result.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -298,6 +298,10 @@ def _verify_with_pyca(leaf: x509.Certificate, path: Path, now: datetime) -> None
         raise _not_proven(f"a leaf of {path[0].subject} does not validate: {error}") from error
 
 
+_EARLIEST = datetime(1950, 1, 1, tzinfo=UTC)
+"""Before it, pyca writes no dates."""
+
+
 def _stand_in(root: x509.Certificate) -> x509.Certificate:
     """Put a root's name, key, dates and pathLen into a certificate that is beyond reproach.
 
@@ -311,7 +315,7 @@ def _stand_in(root: x509.Certificate) -> x509.Certificate:
         .issuer_name(root.subject)
         .public_key(root.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(root.not_valid_before_utc)
+        .not_valid_before(max(root.not_valid_before_utc, _EARLIEST))
         .not_valid_after(root.not_valid_after_utc)
         .add_extension(constraints, critical=True)
         .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())

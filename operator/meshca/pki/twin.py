@@ -6,6 +6,7 @@ does not fit, so signatures are checked over the original's bytes, and names are
 """
 
 from datetime import datetime
+from operator import and_
 
 from meshca.pki import anatomy, der
 from meshca.pki.anatomy import Extension, Parts
@@ -14,6 +15,7 @@ from meshca.pki.der import Element
 _PKCS1_SIGNATURE = bytes.fromhex("2a864886f70d0101")
 _ECDSA_SIGNATURE = bytes.fromhex("2a8648ce3d04")
 _PSS = 0x0A
+_DNS, _IP = 0x82, 0x87
 _IDENTITY = bytes.fromhex("551d")
 _DECISIVE = frozenset(_IDENTITY + bytes((kind,)) for kind in (14, 15, 19, 30, 35, 37))
 """Key identifiers, keyUsage, basicConstraints, name constraints and extendedKeyUsage."""
@@ -45,8 +47,14 @@ def _algorithm(element: Element) -> bytes:
 
 
 def _name(element: Element) -> bytes:
-    rdns = anatomy.attributes(element)
+    rdns = (rdn for found in anatomy.attributes(element) for rdn in _without_doubles(found))
     return der.sequence(*(der.encode(der.SET, b"".join(sorted(map(_attribute, rdn)))) for rdn in rdns))
+
+
+def _without_doubles(rdn: list[tuple[Element, Element]]) -> list[list[tuple[Element, Element]]]:
+    """Give each attribute an RDN of its own where a type occurs twice in one, which pyca does not read."""
+    kinds = {kind.content for kind, _ in rdn}
+    return [rdn] if len(kinds) == len(rdn) else [[each] for each in rdn]
 
 
 def _attribute(attribute: tuple[Element, Element]) -> bytes:
@@ -73,4 +81,31 @@ def _decides(extension: Extension) -> bool:
 
 def _extension(extension: Extension) -> bytes:
     critical = der.encode(der.BOOLEAN, b"\xff") if extension.critical else b""
-    return der.sequence(extension.oid.raw, critical, der.encode(der.OCTET_STRING, extension.value))
+    usual = _USUAL_FORMS.get(extension.oid.content, bytes)
+    return der.sequence(extension.oid.raw, critical, der.encode(der.OCTET_STRING, usual(extension.value)))
+
+
+def _key_usage(value: bytes) -> bytes:
+    """Leave out encipherOnly and decipherOnly: they say nothing of a CA, and pyca wants keyAgreement beside them."""
+    bits = der.only(value, der.BIT_STRING).content[1:2]
+    return der.encode(der.BIT_STRING, b"\0" + bytes(octet & 0xFE for octet in bits))
+
+
+def _name_constraints(value: bytes) -> bytes:
+    trees = der.only(value, der.SEQUENCE).children()
+    return der.sequence(*(der.encode(each.tag, b"".join(map(_subtree, each.children()))) for each in trees))
+
+
+def _subtree(subtree: Element) -> bytes:
+    """Clear the bits of an address that its mask does not cover, and put a star, which is a mere letter, otherwise."""
+    base, *rest = subtree.children()
+    content = base.content
+    if base.tag == _IP:
+        half = len(content) // 2
+        content = bytes(map(and_, content[:half], content[half:])) + content[half:]
+    elif base.tag == _DNS:
+        content = content.replace(b"*", b"+")
+    return der.sequence(der.encode(base.tag, content), *(each.raw for each in rest))
+
+
+_USUAL_FORMS = {_IDENTITY + b"\x0f": _key_usage, _IDENTITY + b"\x1e": _name_constraints}
