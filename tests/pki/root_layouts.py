@@ -207,6 +207,14 @@ NAMES = {
         ACCEPT,
     ),
     "an RDN without a value": (root(subject=sequence(encode(SET, b""), encode(SET, attribute(UTF8, b"R")))), REFUSE),
+    "an attribute that is no SEQUENCE": (
+        root(subject=sequence(encode(SET, encode(UTC_TIME, oid("2.5.4.3") + encode(UTF8, b"R"))))),
+        REFUSE,
+    ),
+    "an attribute of the issuer that is no SEQUENCE": (
+        root(issuer=sequence(encode(SET, encode(SET, oid("2.5.4.3") + encode(UTF8, b"Acme Root"))))),
+        REFUSE,
+    ),
     "an attribute by a UUID": (root(subject=named(attribute(UTF8, b"R", UUID))), REFUSE),
     "an attribute with an arc of 2^31": (root(subject=named(attribute(UTF8, b"R", ARC))), REFUSE),
     "an attribute of one's own": (root(subject=named(attribute(UTF8, b"R", "1.3.6.1.4.1.99999.1"))), ACCEPT),
@@ -291,6 +299,7 @@ SIGNATURES = {
         ),
         ACCEPT,
     ),
+    "RSASSA-PSS without its parameters": (root(key=RSA, algorithm=sequence(oid("1.2.840.113549.1.1.10"))), REFUSE),
     "another algorithm inside than outside": (root(outer_algorithm=RSA_SHA256), REFUSE),
 }
 KEYS = {
@@ -380,6 +389,8 @@ EXTENSIONS = {
         plus(constraints(excluded=encode(0x81, b"ca@.acme"))),
         REFUSE,
     ),
+    "a unique id of the subject in parts": (root(unique_ids=encode(0xA2, encode(BIT_STRING, b"\0\1"))), REFUSE),
+    "a unique id of the issuer in parts": (root(unique_ids=encode(0xA1, encode(BIT_STRING, b"\0\1"))), REFUSE),
     "name constraints that permit the trust domain": (plus(constraints(encode(0x86, b"cluster.local"))), WARN),
     "name constraints that exclude another domain": (
         plus(constraints(excluded=encode(0x86, b"other.example"))),
@@ -414,6 +425,10 @@ EXTENSIONS = {
     "a policy mapping": (
         plus(extension("2.5.29.33", sequence(sequence(oid("1.3.6.1.4.1.99999.4"), oid("1.3.6.1.4.1.99999.5"))))),
         ACCEPT,
+    ),
+    "a policy mapping that is no SEQUENCE": (
+        plus(extension("2.5.29.33", sequence(encode(SET, oid("1.3.6.1.4.1.99999.4") + oid("1.3.6.1.4.1.99999.5"))))),
+        REFUSE,
     ),
     "a usual CRL distribution point": (
         plus(

@@ -83,6 +83,18 @@ async def test_dates_are_looked_at_on_every_pass():
     assert reasons == [Reason.ROOT_NOT_YET_VALID, None, Reason.ROOT_EXPIRED, None]
 
 
+async def test_a_fault_of_ours_in_the_judgement_refuses_the_root_and_stops_nothing_else(caplog):
+    naive = NOW.replace(tzinfo=None)  # which nothing can be compared with
+
+    verdict = await Judge().judge(data(ROOT), MESH, naive, WHERE)
+
+    assert isinstance(verdict, PKIError)
+    assert verdict.reason is Reason.ROOT_UNREADABLE
+    assert verdict.message.startswith(f"{WHERE}: the root cannot be judged: an unexpected TypeError")
+    assert "Traceback" not in caplog.text
+    assert "in check_root" in caplog.text
+
+
 async def test_only_the_last_few_verdicts_are_kept():
     judge = Judge()
 

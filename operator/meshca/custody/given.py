@@ -6,15 +6,19 @@ that a pass over an unchanged Secret costs nothing. Only dates are judged on eve
 
 import asyncio
 import hashlib
+import logging
+import traceback
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from meshca.errors import PKIError
+from meshca.errors import InternalError, PKIError
 from meshca.pki import root, trust
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.words.names import TLS_CERT, TLS_KEY, Reason
+
+logger = logging.getLogger(__name__)
 
 MOST_REMEMBERED = 64
 _TIMED = frozenset({Reason.ROOT_EXPIRED, Reason.ROOT_NOT_YET_VALID})
@@ -80,7 +84,16 @@ def _judge(data: Mapping[str, bytes], mesh: Mesh, now: datetime, where: str) -> 
         )
     except PKIError as error:
         return error.with_traceback(None)
+    except Exception as fault:  # noqa: BLE001  # whatever is in that file, the mesh there is goes on
+        return _unforeseen(fault, where)
     return pair
+
+
+def _unforeseen(fault: Exception, where: str) -> PKIError:
+    """Refuse what nobody foresaw, and log it without its words: they may quote a key."""
+    message = f"{where}: the root cannot be judged: {InternalError(fault).message}; until then, give another root"
+    logger.error("%s\n%s", message, "".join(traceback.format_tb(fault.__traceback__)))
+    return PKIError(Reason.ROOT_UNREADABLE, message)
 
 
 def _fingerprint(data: Mapping[str, bytes], mesh: Mesh, where: str) -> str:

@@ -170,7 +170,7 @@ def _policies(value: bytes) -> None:
 def _policy_mappings(value: bytes) -> None:
     for each in _list(value):
         pair = each.children()
-        must(len(pair) == 2, "is damaged")  # noqa: PLR2004
+        must(each.tag == der.SEQUENCE and len(pair) == 2, "is damaged")  # noqa: PLR2004
         for policy in pair:
             der.arcs(policy)
 
