@@ -77,6 +77,13 @@ OLD_FILES = {
         ),
         WriteCA("istio", 3, (4, 3), issue=False),
     ),
+    "cacerts is lost in Drain while the old root's Secret is being deleted: certificates under it are still valid": Row(
+        observed(
+            [root(1, SOLE, has_key=False, finalizers=("example.com/hold",)), root(2, ACTIVE)],
+            Absent(was_published=True),
+        ),
+        WriteCacerts("istio", 2, (2, 1), issue=True),
+    ),
     "a root whose Secret is held by a finalizer is told of, and trusted no more": Row(
         observed([root(1, SOLE, has_key=False, finalizers=("example.com/hold",)), B], published(B, 2)),
         None,

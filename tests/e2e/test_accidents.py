@@ -177,6 +177,7 @@ async def test_an_old_cacerts_that_comes_back_does_not_sign_for_a_moment_longer(
     await mesh.until(lambda: bundle(mesh) == [2, 1], "it trusts both")
     assert signer(mesh) == 2, "every workload trusts root 2, and none root 1"
     await mesh.until(lambda: mesh.is_settled and bundle(mesh) == [2], "root 1 is gone again")
+    assert [each["revision"] for each in mesh.status["roots"]] == [2], "and the report does not tell of it any more"
 
 
 @concurrently

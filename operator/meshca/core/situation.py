@@ -150,14 +150,15 @@ def _trusted(situation: Situation, newest: Root, older: tuple[Root, ...]) -> lis
     """Return the older roots that belong into every bundle while the newest is not alone, oldest first.
 
     What a target still holds; and, where the Secret of a target is lost and nobody can
-    tell what it held, every root back to the last that was sole: those before that one
-    had been retired for good, and come back only from a backup or held by a finalizer.
+    tell what it held, every root back to the last that was sole, also if its Secret is
+    being deleted: those before that one had been retired for good, and come back only
+    from a backup or held by a finalizer.
     When the newest root's Secret is lost, and its label with it, what is held must do.
     """
     held = {revision for target in situation.held.values() for revision in target.bundle}
     recent: set[int] = set()
     for root in reversed(older if newest.has_key else ()):
-        if not root.finalizers and not _is_restored(root, (*older, newest)):
+        if not _is_restored(root, (*older, newest)):
             recent.add(root.revision)
         if root.state is RootState.SOLE:
             break

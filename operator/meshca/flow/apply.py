@@ -144,7 +144,7 @@ class Writer:
         assert current is not None, "only what is there can be cleaned"
         target = self.spec.target(name)
         written = await self._patch_metadata(target.ref, current, metadata.cleaned(self.owner.uid, current))
-        return with_target(snapshot, self.owner, target, written, self.now)
+        return with_target(snapshot, self.owner, self.spec, target.name, written, self.now)
 
     async def _patch_metadata(self, ref: Ref, current: Json, change: Json) -> Json:
         meta = current["metadata"]
@@ -165,7 +165,7 @@ class Writer:
         if signer is not None and isinstance(action, WriteCA):
             self._prove(target, signer, content, snapshot, issue=action.issue)
         written = await self._put(target.ref, kind_of(target).manifest(target, content), content.current)
-        return with_target(snapshot, self.owner, target, written, self.now)
+        return with_target(snapshot, self.owner, self.spec, target.name, written, self.now)
 
     async def _put(self, ref: Ref, body: Json, current: Json | None) -> Json:
         """Write over exactly the version that was observed, or create what was observed to be absent."""

@@ -96,11 +96,25 @@ async def with_answers(
     return replace(snapshot, observed=observed)
 
 
-def with_target(snapshot: Snapshot, owner: Owner, target: TargetSpec, found: Json, now: datetime) -> Snapshot:
+def with_target(snapshot: Snapshot, owner: Owner, spec: MeshCASpec, name: str, found: Json, now: datetime) -> Snapshot:
     """Return the same after a target's object was written, as the API server answered it."""
+    target = spec.target(name)
     state = kind_of(target).read(target, found, Against(owner, snapshot.observed.roots, now))
-    observed = snapshot.observed.with_target(target.name, state)
-    return replace(snapshot, observed=observed, targets={**snapshot.targets, target.name: found})
+    observed = snapshot.observed.with_target(name, state)
+    return _without_forgotten(replace(snapshot, observed=observed, targets={**snapshot.targets, name: found}), spec)
+
+
+def _without_forgotten(snapshot: Snapshot, spec: MeshCASpec) -> Snapshot:
+    """Drop the roots without a Secret that stand in no bundle any more: nothing tells of them from now on."""
+    found = [(target, snapshot.targets[target.name]) for target in spec.issuing]
+    bundles = [ca_kind_of(target).bundle(each) for target, each in found if each is not None]
+    trusted = {root.fingerprint for bundle in bundles for root in bundle}
+    roots = (
+        root
+        for root in snapshot.observed.roots
+        if root.revision in snapshot.roots or root.certificate.fingerprint in trusted
+    )
+    return replace(snapshot, observed=replace(snapshot.observed, roots=tuple(roots)))
 
 
 def with_root_secret(snapshot: Snapshot, owner: Owner, secret: Json) -> Snapshot:
