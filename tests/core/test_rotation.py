@@ -609,3 +609,29 @@ def test_a_root_that_ztunnel_refuses_holds_a_rotation_where_there_are_ztunnels()
     )
     assert free.step is not None
     assert free.step.reason is Reason.ROTATION_STARTED
+
+
+MINE = root(2).certificate
+OLD_GIVEN = root(1, SOLE, given=True)
+ZTUNNELS = {
+    "before a mesh's first root is imported": observed([], Absent(), given=MINE, **UNLOVED),
+    "before a rotation to it": observed([OLD_GIVEN], published(OLD_GIVEN, 1), given=MINE, **UNLOVED),
+    "when they came while the root was only trusted": observed(
+        [OLD_GIVEN, root(2, PREPARED, given=True)], published(OLD_GIVEN, 2, 1), given=MINE, **UNLOVED
+    ),
+}
+
+
+@pytest.mark.parametrize("word", ["Detect", "Live"])
+@pytest.mark.parametrize("seen", ZTUNNELS.values(), ids=ZTUNNELS.keys())
+def test_nothing_is_signed_that_ztunnels_refuse(seen: Observed, word: str) -> None:
+    target = {"name": "istio", "istio": {"namespace": "istio-system", "rootReload": word}}
+    wanted = spec(root={"source": {"secret": {"name": "mine"}}}, targets=[target])
+    assert needs_reloads(situate(wanted, seen, NOW)), "so they are looked for"
+    without, with_them = (
+        plan(wanted, replace(seen, reloads={"istio": replace(LOADS, ambient=ambient)}), NOW)
+        for ambient in (False, True)
+    )
+    assert without.step is not None
+    assert with_them.step is None
+    assert Reason.ROOT_NOT_FOR_ZTUNNEL in {hold.reason for hold in with_them.holds if hold.stalled}

@@ -105,19 +105,20 @@ def _target_obstacles(situation: Situation, standing: Standing, why: str) -> lis
         for name, target in situation.held.items()
         if target.immutable
     ]
-    return [*blocked, *unwritable, *_ambient_holds(situation, held), *load_holds(situation, held, deadline)]
+    return [*blocked, *unwritable, *ambient_holds(situation, held), *load_holds(situation, held, deadline)]
 
 
-def _ambient_holds(situation: Situation, what: str) -> list[Hold]:
-    """Name every target whose ztunnels would not take the given root."""
+def ambient_holds(situation: Situation, what: str) -> list[Hold | Ask]:
+    """Name every target whose ztunnels would not take the given root, or that has to be asked whether it has any."""
     clause = situation.observed.not_for_ztunnel
     if clause is None:
         return []
     message = f"the given root {clause}, and there are ambient workloads; give another root"
+    reloads = {target.name: situation.observed.reloads.get(target.name) for target in situation.spec.issuing}
+    unloved = [name for name, reload in reloads.items() if reload is not None and reload.ambient]
     return [
-        Hold(Reason.ROOT_NOT_FOR_ZTUNNEL, f"{what}: target {name}: {message}", stalled=True)
-        for name, reload in situation.observed.reloads.items()
-        if reload.ambient
+        *(Ask(name) for name, reload in reloads.items() if reload is None),
+        *(Hold(Reason.ROOT_NOT_FOR_ZTUNNEL, f"{what}: target {name}: {message}", stalled=True) for name in unloved),
     ]
 
 

@@ -51,7 +51,7 @@ from meshca.core.actions import (
 from meshca.core.gates import Due, Gate, Missing
 from meshca.core.model import Absent, Blocked, Holding, Observed, Published, Root, TargetState
 from meshca.core.moves import advance, cannot_write, immutable, issue, publish_bundle, renew
-from meshca.core.replacement import load_holds, obstacles, rotates_later, why_abandon, why_rotate
+from meshca.core.replacement import ambient_holds, load_holds, obstacles, rotates_later, why_abandon, why_rotate
 from meshca.core.situation import Situation, Standing, situate
 from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.errors import MeshCAError, SpecError
@@ -115,6 +115,8 @@ def bootstrap(situation: Situation) -> Outcome:
     given = situation.observed.given
     if isinstance(given, MeshCAError):
         yield Hold(given.reason, given.message, stalled=True)
+    elif held := ambient_holds(situation, "the root is not imported"):
+        yield from held
     elif (source := situation.spec.root.source.ref) is not None:
         message = f"imports root {revision} from {source}"
         yield Step(CreateRoot(revision, state, given=True), Reason.ROOT_IMPORTED, message)
@@ -246,6 +248,9 @@ def activate_prepared_root(situation: Situation) -> Outcome:
     standing = situation.standing
     if standing is None or standing.state is not RootState.PREPARED:
         return
+    if held := _unloved(situation, standing):
+        yield from held
+        return
     new = standing.newest.revision
     message = f"waits until every proxy trusts root {new}"
     text = f"lets root {new} sign: every proxy trusts it"
@@ -253,6 +258,12 @@ def activate_prepared_root(situation: Situation) -> Outcome:
     yield from _pass(
         situation, standing, gates.trusted, Hold(Reason.ROOT_ACTIVATED, message), _if_loaded(situation, step)
     )
+
+
+def _unloved(situation: Situation, standing: Standing) -> list[Hold | Ask]:
+    """Name the targets whose ztunnels do not take the given root that is about to sign."""
+    is_given = standing.newest.certificate == situation.observed.given
+    return ambient_holds(situation, "the rotation cannot go on") if is_given else []
 
 
 def renew_intermediates(situation: Situation) -> Outcome:
