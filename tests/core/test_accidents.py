@@ -54,6 +54,14 @@ OLD_FILES = {
     "an old cacerts is put over ours after the rotation: the root that workloads trust signs at once": Row(
         observed([lost(1), B], published(lost(1), 1, editor="kubectl")), WriteCA("istio", 2, (2, 1), issue=True)
     ),
+    "a cacerts of before the last rotation comes back while the next root is only trusted": Row(
+        observed([lost(1), B, root(3, PREPARED)], published(lost(1), 1, editor="velero")),
+        WriteCA("istio", 2, (3, 2, 1), issue=True),
+    ),
+    "or while the next one signs": Row(
+        observed([lost(1), B, root(3, ACTIVE)], published(lost(1), 1, editor="velero")),
+        WriteCA("istio", 3, (3, 2, 1), issue=True),
+    ),
     "a target that was not in the spec for a while only lags behind: it grows first": Row(
         observed([A, B], published(A, 1)), WriteCA("istio", 1, (2, 1), issue=False)
     ),
@@ -82,7 +90,7 @@ OLD_FILES = {
             [root(1, SOLE, has_key=False, finalizers=("example.com/hold",)), root(2, ACTIVE)],
             Absent(was_published=True),
         ),
-        WriteCacerts("istio", 2, (2, 1), issue=True),
+        WriteCA("istio", 2, (2, 1), issue=True),
     ),
     "a root whose Secret is held by a finalizer is told of, and trusted no more": Row(
         observed([root(1, SOLE, has_key=False, finalizers=("example.com/hold",)), B], published(B, 2)),

@@ -627,7 +627,7 @@ ZTUNNELS = {
 def test_nothing_is_signed_that_ztunnels_refuse(seen: Observed, word: str) -> None:
     target = {"name": "istio", "istio": {"namespace": "istio-system", "rootReload": word}}
     wanted = spec(root={"source": {"secret": {"name": "mine"}}}, targets=[target])
-    assert needs_reloads(situate(wanted, seen, NOW)), "so they are looked for"
+    assert plan(wanted, replace(seen, reloads={}), NOW).asks == {Ask("istio")}, "so they are looked for"
     without, with_them = (
         plan(wanted, replace(seen, reloads={"istio": replace(LOADS, ambient=ambient)}), NOW)
         for ambient in (False, True)

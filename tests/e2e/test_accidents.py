@@ -181,6 +181,20 @@ async def test_an_old_cacerts_that_comes_back_does_not_sign_for_a_moment_longer(
 
 
 @concurrently
+async def test_an_old_cacerts_that_is_created_anew_after_two_rotations_does_not_sign_either(mesh: Mesh) -> None:
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    old = await exported(mesh, secret_path(mesh.namespace, "cacerts"))
+    for revision in (2, 3):
+        await mesh.rotate()
+        await mesh.settled(revision=revision)
+    await restored(mesh, secret_path(mesh.namespace, "cacerts"), old, over=True)
+    await mesh.until(lambda: bundle(mesh) == [3, 1], "it trusts both")
+    assert signer(mesh) == 3, "every workload trusts root 3, and none root 1"
+    await mesh.until(lambda: mesh.is_settled and bundle(mesh) == [3], "root 1 is gone again")
+
+
+@concurrently
 async def test_a_retired_root_that_comes_back_is_not_trusted_again(mesh: Mesh) -> None:
     await mesh.apply()
     await mesh.settled(revision=1)

@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -313,6 +314,55 @@ def test_a_lost_root_is_told_by_its_name_when_the_annotation_is_gone_too() -> No
 
 def test_no_root_is_taken_from_a_secret_that_is_not_ours() -> None:
     assert lost_roots(foreign(PAIR), []) == []
+
+
+def older(root: KeyPair = PAIR, **changes: Any) -> Secret:
+    """Return our Secret of long ago, as a backup tool creates it anew."""
+    content = Content(
+        owner=OWNER,
+        bundle=[Root(revision=1, certificate=root.certificate)],
+        signer=new_intermediate(root),
+        stamps=Stamps(bundle_since=SINCE, signer_since=None),
+        owned=False,
+        current=None,
+    )
+    written = kind_of(TARGET).manifest(TARGET, content)
+    return with_metadata(as_stored(written, "velero", "Update"), **changes)
+
+
+SUCCESSOR = replace(ROOT_2, state=RootState.SOLE, replaces=(PAIR.certificate.fingerprint,))
+
+
+def test_an_old_secret_that_was_created_anew_is_known_by_the_root_that_ours_replaced() -> None:
+    (lost,) = lost_roots(older(), [SUCCESSOR])
+    state = read(older(), SUCCESSOR, lost)
+    assert (lost.revision, lost.has_key) == (1, False)
+    assert isinstance(state, Published)
+    assert (state.bundle, state.editor) == ((1,), "velero")
+
+
+NOT_OLDER: dict[str, tuple[Secret, Root]] = {
+    "its root is not one that ours replaced": (older(STRANGER), SUCCESSOR),
+    "our root knows of none before it": (older(), replace(SUCCESSOR, replaces=())),
+    "it has not our label": (older(labels={}), SUCCESSOR),
+    "only the root is ours, not who signs": (older() | {"data": older(STRANGER)["data"] | {
+        "root-cert.pem": older()["data"]["root-cert.pem"]}}, SUCCESSOR),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("secret", "root"), NOT_OLDER.values(), ids=NOT_OLDER.keys())
+def test_it_stays_somebodys_when(secret: Secret, root: Root) -> None:
+    assert lost_roots(secret, [root]) == []
+    assert isinstance(read(secret, root), Blocked)
+
+
+def test_a_root_knows_the_last_roots_before_it_and_those_before_them() -> None:
+    many = tuple(f"{number:064x}" for number in range(objects.MOST_REPLACED))
+    before = [replace(ROOT, replaces=many), replace(ROOT_2, replaces=(*many[1:], ROOT.certificate.fingerprint))]
+    secret = objects.root_secret(OWNER, 3, RootState.PREPARED, PAIR, given=False, owned=False, before=before)
+    root = objects.read_root(OWNER, secret)
+    assert root is not None
+    assert root.replaces == (*many[2:], PAIR.certificate.fingerprint, NEXT.certificate.fingerprint)
 
 
 def test_a_root_is_read_back_from_its_secret() -> None:

@@ -5,7 +5,7 @@ Makes and reads JSON; sends nothing. The Secrets of its targets are targets/isti
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from meshca.pki import certs
 from meshca.pki.certs import KeyPair
 from meshca.words.names import (
     ANNOTATION_MADE_FOR,
+    ANNOTATION_REPLACES,
     API_VERSION,
     FIELD_MANAGER,
     KIND,
@@ -36,6 +37,8 @@ Json = dict[str, Any]
 
 MOST_DIGITS = 10
 """No revision is as long."""
+MOST_REPLACED = 16
+"""Older roots that a root's Secret knows of: decades of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,16 @@ def join_revisions(revisions: Iterable[int]) -> str:
 
 
 def root_secret(  # noqa: PLR0913  # the parts of the object
-    owner: Owner, revision: int, state: RootState, pair: KeyPair, *, given: bool, owned: bool
+    owner: Owner,
+    revision: int,
+    state: RootState,
+    pair: KeyPair,
+    *,
+    given: bool,
+    owned: bool,
+    before: Sequence[Root] = (),
 ) -> Json:
-    """Write a root as a Secret whose data can never change."""
+    """Write a root as a Secret whose data can never change; `before` are the roots that there were already."""
     labels = {
         LABEL_REVISION: str(revision),
         LABEL_STATE: state.value,
@@ -118,7 +128,7 @@ def root_secret(  # noqa: PLR0913  # the parts of the object
             "name": root_secret_name(owner.name, revision),
             "namespace": owner.namespace,
             "labels": owner.labels() | labels,
-            "annotations": {ANNOTATION_MADE_FOR: owner.uid},
+            "annotations": {ANNOTATION_MADE_FOR: owner.uid} | _replaces(before),
             "ownerReferences": owner.references(owned=owned),
         },
         "type": TLS_SECRET_TYPE,
@@ -127,10 +137,16 @@ def root_secret(  # noqa: PLR0913  # the parts of the object
     }
 
 
+def _replaces(before: Sequence[Root]) -> dict[str, str]:
+    """Write down the last roots before one; each knows those before itself, whose Secrets are destroyed."""
+    known = dict.fromkeys(each for root in before for each in (*root.replaces, root.certificate.fingerprint))
+    return {ANNOTATION_REPLACES: ",".join([*known][-MOST_REPLACED:])} if known else {}
+
+
 def read_root(owner: Owner, secret: Json) -> Root | None:
     """Read a root back from its Secret; None when it is none."""
     metadata = secret["metadata"]
-    labels = metadata.get("labels") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     data = data_of(secret)
     revision = read_revision(labels.get(LABEL_REVISION, ""))
     if revision is None or metadata["name"] != root_secret_name(owner.name, revision):
@@ -148,9 +164,10 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
         given=labels.get(LABEL_SOURCE) == "secret",
         owned=owner.owns(metadata),
         created=moment(metadata.get("creationTimestamp"), None),
-        is_copy=(metadata.get("annotations") or {}).get(ANNOTATION_MADE_FOR, owner.uid) != owner.uid,
+        is_copy=annotations.get(ANNOTATION_MADE_FOR, owner.uid) != owner.uid,
         finalizers=tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
         strays=strays(owner.uid, secret),
+        replaces=tuple(filter(None, str(annotations.get(ANNOTATION_REPLACES, "")).split(","))),
     )
 
 

@@ -35,6 +35,8 @@ class Root:
     """What keeps its Secret, which somebody deleted: gone for trust, though its key is still there."""
     strays: tuple[str, ...] = ()
     """What has to leave the Secret's metadata, as people read it."""
+    replaces: tuple[str, ...] = ()
+    """Fingerprints of the roots that there were before it, as it was made."""
 
     @property
     def issued_at(self) -> datetime:

@@ -52,9 +52,9 @@ def _advance(situation: Situation, standing: Standing, name: str, target: Publis
 def _move(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold | None:
     union = newest_first({*target.bundle, *standing.bundle, signer.revision})
     if _is_set_back(situation, standing, target, signer):
-        action = WriteCA(name, standing.newest.revision, union, issue=True)
+        action = WriteCA(name, standing.signer.revision, union, issue=True)
         message = (
-            f"target {name} signs under root {standing.newest.revision} again: {target.editor} had written older"
+            f"target {name} signs under root {standing.signer.revision} again: {target.editor} had written older"
             f" files, and no proxy trusts root {signer.revision} alone"
         )
         return Step(action, Reason.SECRET_REPAIRED, message)
@@ -68,14 +68,15 @@ def _move(situation: Situation, standing: Standing, name: str, target: Published
 
 
 def _is_set_back(situation: Situation, standing: Standing, target: Published, signer: Root) -> bool:
-    """Tell whether older files were put over ours after the rotation: what workloads trust decides who signs.
+    """Tell whether older files were put over ours after a rotation: what workloads trust decides who signs.
 
-    The label says that every proxy trusts the newest root, and that nothing under an
-    older one is valid. A target that merely lags behind (it was not in the spec for a
-    while) holds what we wrote ourselves.
+    The label of the last root that was sole says that every proxy trusts it, and that
+    nothing under an older one is valid. A target that merely lags behind (it was not in
+    the spec for a while) holds what we wrote ourselves.
     """
-    is_over = standing.state is RootState.SOLE and situation.can_sign(standing.newest)
-    return is_over and signer != standing.newest and target.editor is not None
+    roots = (*standing.older, standing.newest)
+    sole = [root.revision for root in roots if root.state is RootState.SOLE] or [0]
+    return signer.revision < sole[-1] and situation.can_sign(standing.signer) and target.editor is not None
 
 
 def _grow(standing: Standing, name: str, signer: Root, union: tuple[int, ...]) -> Step:

@@ -90,7 +90,13 @@ class Writer:
     async def _create_root(self, action: CreateRoot, snapshot: Snapshot) -> Snapshot:
         pair = await custody_of(self.spec.root.source).make(self._root_request(action.revision), snapshot.given)
         secret = objects.root_secret(
-            self.owner, action.revision, action.state, pair, given=action.given, owned=self._is_owned
+            self.owner,
+            action.revision,
+            action.state,
+            pair,
+            given=action.given,
+            owned=self._is_owned,
+            before=snapshot.observed.roots,
         )
         return with_root_secret(snapshot, self.owner, await self._post_root(secret))
 

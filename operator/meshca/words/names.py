@@ -30,6 +30,8 @@ LABEL_SOURCE = f"{GROUP}/source"
 """On a root's Secret: `generated` by the operator or given in a `secret`."""
 ANNOTATION_MADE_FOR = f"{GROUP}/made-for"
 """On a root's Secret: the uid of the MeshCA that it was made for; another one's means that it was copied."""
+ANNOTATION_REPLACES = f"{GROUP}/replaces"
+"""On a root's Secret: the SHA-256 of the roots before it; an old `cacerts` from a backup is known by them."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 ANNOTATION_INTERMEDIATE = f"{GROUP}/intermediate-sha256"

@@ -3,7 +3,7 @@
 Owns its annotations and the proof that it is ours. Makes and reads JSON; sends nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from meshca.cluster import metadata
@@ -91,7 +91,7 @@ def bundle_of(secret: Json) -> tuple[Certificate, ...]:
 def lost_roots(secret: Json, against: Against) -> list[Root]:
     """Return the roots that a target of ours still trusts although their Secrets are lost."""
     owner, known = against.owner, against.roots
-    if not _is_marked(owner, secret):
+    if not (_is_marked(owner, secret) or _is_older(owner, secret, known)):
         return []
     bundle = bundle_of(secret)
     held = {root.certificate.fingerprint for root in known}
@@ -107,6 +107,15 @@ def lost_roots(secret: Json, against: Against) -> list[Root]:
             lost.append(Root(revision=revision, certificate=certificate, has_key=False))
             taken.add(revision)
     return lost
+
+
+def _is_older(owner: Owner, secret: Json, known: Iterable[Root]) -> bool:
+    """Tell whether a Secret that somebody else created is an older one of ours: under a root that ours replaced."""
+    replaced = {each for root in known for each in root.replaces}
+    content = decode(data_of(secret))
+    above = [root for root in content.bundle if root.fingerprint in replaced]
+    signed = content.intermediate
+    return is_of(owner, secret) and signed is not None and any(certs.issued_by(signed, root) for root in above)
 
 
 def read_target(ref: Ref, secret: Json | None, against: Against) -> TargetState:
