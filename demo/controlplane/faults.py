@@ -31,9 +31,12 @@ class Fault:
     Attributes:
         method: HTTP method, or a regular expression of methods.
         path: a regular expression, searched for in the path.
+        body: a regular expression, searched for in what is sent: a POST names its object only there.
+        agent: a regular expression, searched for in the User-Agent.
         nth: the first matching request that is struck, counted from 1.
         times: how many are struck from there on; 0 for all.
         status: answered instead; 0 lets the request through (for `delay` and `before` alone).
+        message: the sentence that goes with the status.
         retry_after: seconds, sent with the status.
         drop: close the connection without an answer.
         after_commit: let the request take effect first.
@@ -43,9 +46,12 @@ class Fault:
 
     method: str = ANY
     path: str = ANY
+    body: str = ANY
+    agent: str = ANY
     nth: int = 1
     times: int = 1
     status: int = 0
+    message: str = "injected fault"
     retry_after: int | None = None
     drop: bool = False
     after_commit: bool = False
@@ -56,8 +62,8 @@ class Fault:
     def matches(self, method: str, path: str) -> bool:
         return bool(re.fullmatch(self.method, method) and re.search(self.path, path))
 
-    def strikes(self, method: str, path: str) -> bool:
-        if not self.matches(method, path):
+    def strikes(self, method: str, path: str, body: str = "", agent: str = "") -> bool:
+        if not (self.matches(method, path) and re.search(self.body, body) and re.search(self.agent, agent)):
             return False
         self.seen += 1
         return self.seen >= self.nth and (not self.times or self.seen < self.nth + self.times)
@@ -86,9 +92,12 @@ class Faults:
         self._faults.clear()
         self.muted = ""
 
-    def striking(self, method: str, path: str) -> Fault | None:
+    def remove(self, fault: Fault) -> None:
+        self._faults.remove(fault)
+
+    def striking(self, method: str, path: str, body: str, agent: str) -> Fault | None:
         """The first fault that strikes this request. Every matching fault counts it."""
-        return next(iter([fault for fault in self._faults if fault.strikes(method, path)]), None)
+        return next(iter([fault for fault in self._faults if fault.strikes(method, path, body, agent)]), None)
 
     def forbids(self, method: str, path: str) -> bool:
         """Whether such requests are answered with 403 for good: a right that is not there."""

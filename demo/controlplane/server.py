@@ -110,7 +110,7 @@ class EmbeddedControlPlane:
         self.operations.create(write, {"metadata": {"name": name}})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        fault = self.faults.striking(request.method, request.path)
+        fault = self.faults.striking(request.method, request.path, await _text(request), _agent(request))
         if fault:
             await asyncio.sleep(fault.delay)
             if fault.before:
@@ -136,15 +136,15 @@ class EmbeddedControlPlane:
         headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
         self._record(request, fault.status)
         reasons = {409: "Conflict", 422: "Invalid", 429: "TooManyRequests", 504: "Timeout", 403: "Forbidden"}
-        error = errors.APIError(fault.status, reasons.get(fault.status, "InternalError"), "injected fault")
+        error = errors.APIError(fault.status, reasons.get(fault.status, "InternalError"), fault.message)
         return web.json_response(error.body(), status=fault.status, headers=headers | {"Date": self._date()})
 
     def _date(self) -> str:
         return format_datetime(self.operations.clock(), usegmt=True)
 
     def _record(self, request: web.Request, status: int) -> None:
-        agent = request.headers.get("User-Agent", "")
-        self.log.append(LoggedRequest(request.method, request.path, request.query_string, agent, status))
+        asked = LoggedRequest(request.method, request.path, request.query_string, _agent(request), status)
+        self.log.append(asked)
 
     def _knows(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -176,3 +176,11 @@ class EmbeddedControlPlane:
         except ConnectionResetError:
             pass  # the client has gone
         return response
+
+
+async def _text(request: web.Request) -> str:
+    return (await request.read()).decode(errors="replace")
+
+
+def _agent(request: web.Request) -> str:
+    return request.headers.get("User-Agent", "")

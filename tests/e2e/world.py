@@ -131,20 +131,24 @@ class World:
         """Say that a scenario means the operator to be refused where this is part of a path. Nothing else may be."""
         self._expected_refusals.append(re.escape(path))
 
-    def requests(self) -> list[tuple[str, str, int]]:
-        """Return all that the operators asked so far: verb or method, URL, status. Watches are told when they end."""
+    def requests(self, about: str = "") -> list[tuple[str, str, int]]:
+        """Return all that the operators asked so far: verb or method, URL, status. Watches are told when they end.
+
+        Args:
+            about: look at URLs with this in them only.
+        """
         if self._embedded is not None:
             return [
                 (each.method, f"{each.path}?{each.query}", each.status)
                 for each in self._embedded.log
-                if each.user_agent.startswith("meshca/")
+                if each.user_agent.startswith("meshca/") and about in each.path
             ]
         assert self._apiserver is not None
         return [
             (event["verb"], event["requestURI"], event.get("responseStatus", {}).get("code", 0))
-            for event in self._apiserver.audited()
-            if event.get("userAgent", "").startswith("meshca/")
-        ][self._asked_before :]
+            for event in self._apiserver.audited(about)
+            if event.get("userAgent", "").startswith("meshca/") and about in event["requestURI"]
+        ][0 if about else self._asked_before :]
 
     async def check_refusals(self, about: str = "") -> None:
         """Fail when the audit log says that the operator was refused, but for what was expected.

@@ -56,12 +56,17 @@ class APIServer:
     kubeconfig: Path
     audit_log: Path
 
-    def audited(self) -> Iterator[dict[str, Any]]:
-        """Every completed request so far, as audit events: verb, requestURI, userAgent, objectRef, responseStatus."""
+    def audited(self, about: str = "") -> Iterator[dict[str, Any]]:
+        """Every completed request so far, as audit events: verb, requestURI, userAgent, objectRef, responseStatus.
+
+        Args:
+            about: only those with this somewhere in them, such as a name: the log of a whole run is long.
+        """
         for line in self.audit_log.read_text().splitlines():
             # The last line may be half written.
             with suppress(json.JSONDecodeError):
-                yield json.loads(line)
+                if about in line:
+                    yield json.loads(line)
 
 
 def find_binaries() -> Binaries:
