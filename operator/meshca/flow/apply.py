@@ -33,7 +33,7 @@ from meshca.flow.observe import Snapshot, with_root_secret, with_target
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.trust import prove
-from meshca.targets.port import SINCE_NOW, Content, Stamps
+from meshca.targets.port import SINCE_NOW, Against, Content, Stamps
 from meshca.targets.table import ca_kind_of, kind_of
 from meshca.words.names import CERT_CHAIN, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, Reason
 from meshca.words.ref import Ref
@@ -150,7 +150,10 @@ class Writer:
         assert current is not None, "only what is there can be cleaned"
         target = self.spec.target(name)
         written = await self._patch_metadata(target.ref, current, metadata.cleaned(self.owner.uid, current))
-        return with_target(snapshot, self.owner, self.spec, target.name, written, self.now)
+        return with_target(snapshot, self.spec, target.name, written, self._against(snapshot))
+
+    def _against(self, snapshot: Snapshot) -> Against:
+        return Against(self.owner, snapshot.observed.roots, self.now)
 
     async def _patch_metadata(self, ref: Ref, current: Json, change: Json) -> Json:
         meta = current["metadata"]
@@ -171,7 +174,7 @@ class Writer:
         if signer is not None and isinstance(action, WriteCA):
             self._prove(target, signer, content, snapshot, issue=action.issue)
         written = await self._put(target.ref, kind_of(target).manifest(target, content), content.current)
-        return with_target(snapshot, self.owner, self.spec, target.name, written, self.now)
+        return with_target(snapshot, self.spec, target.name, written, self._against(snapshot))
 
     async def _put(self, ref: Ref, body: Json, current: Json | None) -> Json:
         """Write over exactly the version that was observed, or create what was observed to be absent."""

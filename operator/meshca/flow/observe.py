@@ -96,10 +96,10 @@ async def with_answers(
     return replace(snapshot, observed=observed)
 
 
-def with_target(snapshot: Snapshot, owner: Owner, spec: MeshCASpec, name: str, found: Json, now: datetime) -> Snapshot:
+def with_target(snapshot: Snapshot, spec: MeshCASpec, name: str, found: Json, against: Against) -> Snapshot:
     """Return the same after a target's object was written, as the API server answered it."""
     target = spec.target(name)
-    state = kind_of(target).read(target, found, Against(owner, snapshot.observed.roots, now))
+    state = kind_of(target).read(target, found, against)
     observed = snapshot.observed.with_target(name, state)
     return _without_forgotten(replace(snapshot, observed=observed, targets={**snapshot.targets, name: found}), spec)
 
