@@ -237,6 +237,12 @@ NOT_UNDERSTOOD = {
         (Reason.INVALID_SPEC,),
         PARTIAL,
     ),
+    "a bundle that was lost is put back": Row(
+        observed([A], published(A, intact=False)),
+        WriteCA("istio", 1, (1,), issue=False),
+        (Reason.INVALID_SPEC,),
+        PARTIAL,
+    ),
     "a Secret that was deleted comes back": Row(
         observed([A], Absent(was_published=True)),
         WriteCA("istio", 1, (1,), issue=True),

@@ -13,7 +13,7 @@ from meshca.targets.istio.kind import IstioTarget
 from meshca.words.names import Reason
 from meshca.words.ref import Ref
 from tests.core import test_accidents, test_rotation
-from tests.core.situations import LOADS, LONG_AGO, NOW, published
+from tests.core.situations import LOADS, LONG_AGO, NOW, SOLE, observed, published, root, spec
 
 DAY = timedelta(days=1)
 REFUSED = Hold(Reason.WRITE_REFUSED, "refused", stalled=True)
@@ -85,3 +85,15 @@ def test_no_phase_is_left_while_a_target_could_not_be_written() -> None:
         aside = NOTHING_ASIDE.with_action(step.action, REFUSED)
         after = plan(situation.spec, situation.observed, NOW, aside).step
         assert after is None or after.reason not in {Reason.ROOT_ACTIVATED, Reason.ROOT_RETIRED}, name
+
+
+def test_an_intermediate_whose_own_bundle_does_not_prove_it_waits_for_the_bundle() -> None:
+    a = root(1, SOLE)
+    situation = situate(spec(), observed([a], published(a, intact=False, ends=NOW + DAY)), NOW)
+    repair = plan(situation.spec, situation.observed, NOW).step
+    assert repair is not None
+    assert repair.action == WriteCA("istio", 1, (1,), issue=False)
+    after = plan(situation.spec, situation.observed, NOW, NOTHING_ASIDE.with_action(repair.action, REFUSED))
+    assert after.step is None
+    assert REFUSED in after.holds
+    assert "once its bundle holds root 1 again" in str(after.holds)

@@ -16,6 +16,8 @@ from tests.e2e.cluster import MERGE, Json, RefusedError
 from tests.e2e.mesh import Mesh
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+RBAC_VERBS = {"CREATE": "create", "UPDATE": "patch", "DELETE": "delete"}
+OPERATOR = "^meshca/"
 METHODS = {"CREATE": "POST|PATCH", "UPDATE": "PATCH", "DELETE": "DELETE"}
 
 
@@ -25,7 +27,7 @@ class Write:
 
     Attributes:
         verb: as admission knows it.
-        path: of the object.
+        path: of the object: a Secret, a ConfigMap, or the MeshCA's status.
     """
 
     mesh: Mesh
@@ -33,16 +35,20 @@ class Write:
     path: str
 
     @property
+    def is_status(self) -> bool:
+        return self.path.endswith("/status")
+
+    @property
     def namespace(self) -> str:
-        return self.path.split("/")[4]
+        return "" if self.is_status else self.path.split("/")[4]
 
     @property
     def resource(self) -> str:
-        return self.path.split("/")[5]
+        return "meshcas/status" if self.is_status else self.path.split("/")[5]
 
     @property
     def name(self) -> str:
-        return self.path.split("/")[6]
+        return self.mesh.name if self.is_status else self.path.split("/")[6]
 
     @property
     def is_posted(self) -> bool:
@@ -111,11 +117,10 @@ class Refusal(NamedTuple):
             finally:
                 await self.lift(write)
             return
-        path = f"/namespaces/{write.namespace}/{write.resource}" + ("" if write.is_posted else f"/{write.name}")
+        path = write.path.rpartition("/")[0] if write.is_posted else write.path
         name = f'"name": ?"{write.name}"' if write.is_posted else ""
         sentence = self.sentence.format(name=write.name, resource=write.resource, namespace=write.namespace)
-        refused = {"agent": "^meshca/", "status": self.status, "message": sentence}
-        fault = Fault(METHODS[write.verb], f"{path}$", name, times=0, **refused)
+        fault = Fault(METHODS[write.verb], f"{path}$", name, OPERATOR, 1, 0, self.status, sentence)
         world.embedded.faults.add(fault)
         try:
             yield
@@ -129,9 +134,11 @@ def _named(write: Write) -> str:
 
 def _matches(write: Write) -> Json:
     """Return what an admission policy or webhook is asked about: this write only, by the operator or on trial."""
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": [write.resource], "operations": [write.verb]}
+    group = "meshca.io" if write.is_status else ""
+    rule = {"apiGroups": [group], "apiVersions": ["*"], "resources": [write.resource], "operations": [write.verb]}
     asked = f"(request.userInfo.username == '{write.mesh.world.account.user}' || request.dryRun)"
-    here = f"{asked} && request.namespace == '{write.namespace}' && request.name == '{write.name}'"
+    place = "" if write.is_status else f" && request.namespace == '{write.namespace}'"
+    here = f"{asked}{place} && request.name == '{write.name}'"
     return {"rule": rule, "conditions": [{"name": "here", "expression": here}]}
 
 
@@ -197,6 +204,20 @@ async def _let_write(write: Write) -> None:
     await write.mesh.world.account.serve(write.namespace)
 
 
+async def _take_right(write: Write) -> None:
+    """Take away what the operator may do in its own namespace."""
+    (role,) = (it for it in manifests("rbac.yaml") if (it["kind"], it["metadata"]["name"]) == ("Role", "meshca"))
+    account, verb = write.mesh.world.account, RBAC_VERBS[write.verb]
+    rules = [rule | {"verbs": [it for it in rule["verbs"] if it != verb]} for rule in role["rules"]]
+    await account.apply(role | {"rules": [rule for rule in rules if rule["verbs"]]})
+    await account.until_it_may_not(verb, write.resource, namespace=write.namespace)
+
+
+async def _give_right(write: Write) -> None:
+    (role,) = (it for it in manifests("rbac.yaml") if (it["kind"], it["metadata"]["name"]) == ("Role", "meshca"))
+    await write.mesh.world.account.apply(role)
+
+
 async def _add_quota(write: Write) -> None:
     """Use up a quota; what the controller would count is said in its place."""
     path = f"/api/v1/namespaces/{write.namespace}/resourcequotas/few"
@@ -247,7 +268,7 @@ REFUSALS: dict[str, Refusal] = {
         f"Internal error occurred: {NO_WEBHOOK}",
         ("Reconciling", "APIError"),
         'failed calling webhook "guard.example.com"',
-        "webhook",
+        "a webhook does not answer; mend it",
         only_at_targets=False,
     ),
     "a right that is taken away": Refusal(
@@ -277,7 +298,20 @@ REFUSALS: dict[str, Refusal] = {
         f'{{resource}} "{{name}}" is forbidden: {ENDING}',
         ("Stalled", "WriteRefused"),
         "because it is being terminated",
-        "its namespace is being deleted",
+        "create it again when it is gone",
         ("CREATE",),
     ),
 }
+HOME: dict[str, Refusal] = {
+    "a quota": REFUSALS["a quota"],
+    "a right that is taken away": Refusal(
+        _take_right,
+        _give_right,
+        403,
+        "",
+        ("Stalled", "Forbidden"),
+        "is forbidden: User",
+        "restore the operator's own Role and RoleBinding",
+    ),
+}
+"""What refuses it in the operator's own namespace, and so all MeshCAs at once."""

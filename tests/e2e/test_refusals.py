@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e.cluster import Json, secret_path
+from tests.e2e.cluster import MESHCAS, Json, secret_path
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
-from tests.e2e.refusals import REFUSALS, Refusal, Write
+from tests.e2e.refusals import HOME, REFUSALS, Refusal, Write
 from tests.e2e.test_accidents import BUNDLE, config_map_path, root_path
+from tests.e2e.world import World
 
 MOST_TRIES = 12
 """Of one write in the seconds that a refusal lasts here: a pass each time that something changes, and its retries."""
@@ -65,15 +66,31 @@ async def steady(mesh: Mesh, spec: Json) -> None:
     await mesh.settled(revision=1)
 
 
+async def now_steady(mesh: Mesh, _: Json) -> None:
+    await mesh.settled(revision=1)
+
+
+async def now_trusting(mesh: Mesh, _: Json) -> None:
+    await mesh.until(lambda: mesh.phase == "Trust" and noted(mesh, "revisions") == "2,1", "both roots are trusted")
+
+
+async def now_draining(mesh: Mesh, _: Json) -> None:
+    await mesh.in_phase("Drain")
+
+
+async def now_retiring(mesh: Mesh, _: Json) -> None:
+    await mesh.until(lambda: mesh.phase == "Retire" and noted(mesh, "revisions", beside(mesh)) == "2", "root 2 alone")
+
+
 async def trusting(mesh: Mesh, spec: Json) -> None:
     await steady(mesh, spec)
     await mesh.rotate()
-    await mesh.until(lambda: mesh.phase == "Trust" and noted(mesh, "revisions") == "2,1", "both roots are trusted")
+    await now_trusting(mesh, spec)
 
 
 async def draining(mesh: Mesh, spec: Json) -> None:
     await trusting(mesh, spec)
-    await mesh.in_phase("Drain")
+    await now_draining(mesh, spec)
 
 
 async def waited(mesh: Mesh, _: Json) -> None:
@@ -83,7 +100,7 @@ async def waited(mesh: Mesh, _: Json) -> None:
 
 
 async def retired(mesh: Mesh, spec: Json) -> None:
-    await mesh.until(lambda: mesh.phase == "Retire" and noted(mesh, "revisions", beside(mesh)) == "2", "root 2 alone")
+    await now_retiring(mesh, spec)
     await waited(mesh, spec)
 
 
@@ -187,6 +204,36 @@ async def test_it_is_told_all_else_goes_on_and_it_ends_well_after_the_refusal_of
     mesh: Mesh, action: Action, refusal: Refusal
 ) -> None:
     write = Write(mesh, action.verb, action.path(mesh))
+    await is_held(write, action, refusal)
+    await mesh.until(lambda: is_over(mesh, action.revision), "it comes to its end")
+
+
+A_QUOTA, A_RIGHT = HOME.values()
+LIFE = (
+    (ACTIONS["the first root"], A_QUOTA),
+    (ACTIONS["the second root"]._replace(reach=now_steady), A_RIGHT),
+    (ACTIONS["a root that may sign"]._replace(reach=now_trusting), A_RIGHT),
+    (ACTIONS["a root that signs alone"]._replace(reach=now_draining), A_RIGHT),
+    (ACTIONS["the end of a root's key"]._replace(reach=now_retiring, provoke=waited), A_RIGHT),
+)
+"""What refuses all MeshCAs at once needs a world of its own: one mesh, one refusal after the other."""
+SLOW = {"rotation": {"propagationDelay": "2s"}}
+
+
+@pytest.mark.parametrize("plane", ["real"], indirect=True, scope="session")
+@concurrently
+async def test_a_life_in_which_each_write_to_the_operators_own_namespace_is_refused_for_a_while(world: World) -> None:
+    await world.started()
+    mesh = await world.mesh()
+    for action, refusal in LIFE:
+        write = Write(mesh, action.verb, action.path(mesh))
+        await is_held(write, action._replace(spec=SLOW), refusal)
+    await mesh.until(lambda: is_over(mesh, 2), "it comes to its end")
+
+
+async def is_held(write: Write, action: Action, refusal: Refusal) -> None:
+    """Bring a MeshCA to a write, refuse it, and see what is said and what goes on."""
+    mesh = write.mesh
     await action.reach(mesh, action.spec)
     async with refusal.in_force(write):
         await action.provoke(mesh, action.spec)
@@ -195,17 +242,18 @@ async def test_it_is_told_all_else_goes_on_and_it_ends_well_after_the_refusal_of
             await another_is_renewed(mesh)
             await is_told(write, refusal)
         assert mesh.condition("Ready")[0] == str(action.ready)
-        assert mesh.cacerts(beside(mesh)).signer if action.serves else mesh.revisions == []
+        assert bool(mesh.revisions) == action.serves
+        await is_counted(mesh, refusal)
         await is_not_asked_again_and_again(write, refusal)
-    await mesh.until(lambda: is_over(mesh, action.revision), "it comes to its end")
 
 
 async def is_told(write: Write, refusal: Refusal) -> None:
     """See which object, why and what to do, all in one condition, as long as it takes one pass."""
     kind, reason = refusal.condition
     message = await write.mesh.says(kind, "True", reason, within=ONE_PASS)
-    where = write.path.rpartition("/")[0] if write.is_posted else write.name
-    missing = [each for each in (where, refusal.cause, refusal.remedy) if each not in message]
+    missing = [
+        each for each in (f"{write.namespace}/{write.name} ", refusal.cause, refusal.remedy) if each not in message
+    ]
     assert not missing, message
 
 
@@ -216,11 +264,37 @@ async def another_is_renewed(mesh: Mesh) -> None:
     await mesh.until(renewed, "the other target is renewed", within=10)
 
 
-async def is_not_asked_again_and_again(write: Write, refusal: Refusal) -> None:
+async def is_counted(mesh: Mesh, refusal: Refusal) -> None:
+    """See it in the metrics: that this MeshCA waits, and that passes failed."""
+    (operator,) = mesh.world.operators
+    kind, reason = refusal.condition
+    waits = ({"name": mesh.name, "reason": reason}, 1.0)
+    await operator.until(lambda samples: waits in samples.get(f"meshca_{kind.lower()}", []))
+    passes = (await operator.metrics())["meshca_reconcile_total"]
+    assert any(labels["result"] != "ok" and count for labels, count in passes)
+
+
+async def is_not_asked_again_and_again(write: Write, refusal: Refusal, most: int = MOST_TRIES) -> None:
     requests = await asyncio.to_thread(write.mesh.world.requests, write.path)
     refused = [each for each in requests if each[2] == refusal.status]
     assert write.is_posted or refused
-    assert len(refused) <= MOST_TRIES
+    assert len(refused) <= most
+
+
+@pytest.mark.parametrize("by", ["an admission policy", "a webhook that is not there"])
+@concurrently
+async def test_a_rotation_and_renewals_go_on_while_the_status_cannot_be_written_because_of(mesh: Mesh, by: str) -> None:
+    await steady(mesh, {})
+    write, refusal = Write(mesh, "UPDATE", f"{MESHCAS}/{mesh.name}/status"), REFUSALS[by]
+    async with refusal.in_force(write):
+        await mesh.rotate()
+        await mesh.until(lambda: mesh.revisions == [1, 2], "root 2 is made", within=ONE_PASS)
+        await another_is_renewed(mesh)
+        await mesh.until(lambda: mesh.revisions == [2], "the rotation is over")
+        (operator,) = mesh.world.operators
+        assert f"PATCH {write.path}: {refusal.status}" in operator.lines_about(mesh.name)
+        await is_not_asked_again_and_again(write, refusal, most=2 * MOST_TRIES)
+    await mesh.until(lambda: is_over(mesh, 2), "it tells of it")
 
 
 def is_over(mesh: Mesh, revision: int) -> bool:

@@ -8,7 +8,7 @@ from meshca.core.actions import Action, CreateRoot, DestroyRoot, WriteBundle, Wr
 from meshca.core.spec import parse_spec
 from meshca.errors import ConflictError, InternalError, MeshCAError, PKIError, StoreError
 from meshca.flow.kinds import KINDS
-from meshca.flow.refusals import explain, is_lasting
+from meshca.flow.refusals import explain, is_for_people, is_lasting
 from meshca.words.names import Reason, RootState
 
 SPEC = parse_spec("mesh", {"trustBundle": {"configMap": {}}}, KINDS)
@@ -50,7 +50,7 @@ LASTING: dict[str, Row] = {
     "a policy": Row(refused(422, POLICY), ROOT, Reason.WRITE_REFUSED, ("frozen", "policy")),
     "an immutable cacerts": Row(refused(422, IMMUTABLE), CACERTS, Reason.SECRET_IMMUTABLE, ("delete it",)),
     "an immutable root, which must never be deleted": Row(
-        refused(422, IMMUTABLE), DestroyRoot(1), Reason.WRITE_REFUSED, ("Secret home/mesh-root-1",)
+        refused(422, IMMUTABLE), DestroyRoot(1), Reason.WRITE_REFUSED, ("Secret home/mesh-root-1 cannot be deleted",)
     ),
     "another field manager": Row(refused(409, MANAGER), CONFIG_MAP, Reason.FIELD_CONFLICT, ("argocd-controller",)),
     "a namespace that is being deleted": Row(
@@ -78,6 +78,12 @@ def test_a_lasting_refusal_stalls_and_names_object_cause_and_remedy(row: Row) ->
 
 PASSING: dict[str, Row] = {
     "a conflict": Row(refused(409, "the object has been modified"), CACERTS, Reason.API_ERROR, ("not written yet",)),
+    "a webhook that does not answer": Row(
+        refused(500, 'Internal error occurred: failed calling webhook "guard.example.com"'),
+        DestroyRoot(1),
+        Reason.API_ERROR,
+        ("Secret home/mesh-root-1 is not deleted yet", "mend it"),
+    ),
     "a fault of the API server": Row(refused(500, "etcd"), ROOT, Reason.API_ERROR, ("not written yet",)),
     "too many requests": Row(refused(429, "slow down"), CACERTS, Reason.API_ERROR, ("slow down",)),
     "no answer": Row(StoreError(Reason.API_ERROR, "no answer"), CACERTS, Reason.API_ERROR, ("no answer",)),
@@ -89,6 +95,12 @@ PASSING: dict[str, Row] = {
 def test_what_may_be_different_the_next_time_does_not_stall(row: Row) -> None:
     assert not is_lasting(row.error)
     assert "secret" not in said(row)
+
+
+@pytest.mark.parametrize("name", [*LASTING, *PASSING])
+def test_what_a_person_has_to_mend_is_looked_at_again(name: str) -> None:
+    row = (LASTING | PASSING)[name]
+    assert is_for_people(row.error) == (name in LASTING or name == "a webhook that does not answer")
 
 
 def test_a_fault_of_ours_says_where_and_never_what_it_choked_on() -> None:

@@ -114,7 +114,8 @@ def _shrink(situation: Situation, standing: Standing, name: str, target: Publish
 
 
 def _repair(situation: Situation, name: str, target: Published, signer: Root) -> Outcome:
-    action = WriteCA(name, signer.revision, newest_first(target.bundle), issue=False)
+    bundle = newest_first({*target.bundle, signer.revision})  # whatever was lost, a chain ends in its own bundle
+    action = WriteCA(name, signer.revision, bundle, issue=False)
     if not target.intact:
         by = f" by {target.editor}" if target.editor else ""
         yield Step(action, Reason.SECRET_REPAIRED, f"target {name} is put back: its Secret had been edited{by}")
@@ -165,6 +166,10 @@ def renew(situation: Situation, name: str, target: Published, signer: Root) -> S
         # What is there works, also after a restart of istiod; what would be written does not.
         message = f"an intermediate that ends at {when(until)} is not renewed: {crl_obstacle(name)}"
         return Hold(Reason.CRL_PRESENT, message, stalled=True)
+    if signer.revision not in target.bundle:
+        # Its repair comes first; where that is refused, a chain that its own bundle does not prove is no way out.
+        message = f"renews the intermediate of target {name} once its bundle holds {roots((signer.revision,))} again"
+        return Hold(Reason.INTERMEDIATE_RENEWED, message)
     is_urgent = target.exposed or is_spent(situation, target, signer)
     loaded = now if is_urgent else min(gates.loaded_at(target, spec), until)
     if now < loaded:

@@ -5,6 +5,7 @@ how it is written flow/apply.py's.
 """
 
 import logging
+import math
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,7 @@ from meshca.core.status import (
 from meshca.errors import ConflictError, InternalError, MeshCAError, StoreError
 from meshca.flow.apply import Writer
 from meshca.flow.observe import Snapshot, observe, with_answers
-from meshca.flow.refusals import explain, is_lasting
+from meshca.flow.refusals import explain, is_for_people, is_lasting
 from meshca.flow.registry import Registry, Resource
 from meshca.flow.repairs import Repairs
 from meshca.flow.report import Reporter
@@ -68,6 +69,7 @@ class Pass:
         aside: what failed, and is left for the next pass; everything else goes on without it.
         done: the steps that were taken.
         trouble: the first error, to be raised again when all is reported.
+        words: what people are told of an error, where that is more than its own message.
         plan: what was decided last.
     """
 
@@ -75,6 +77,7 @@ class Pass:
     aside: Aside = NOTHING_ASIDE
     done: list[Step] = field(default_factory=list)
     trouble: MeshCAError | None = None
+    words: dict[MeshCAError, str] = field(default_factory=dict)
     plan: Plan = NOTHING
 
     def reported(self) -> Observed:
@@ -92,8 +95,15 @@ class Pass:
         """Set aside what failed: this action, or all about its object if the answer may be another the next time."""
         if error.reason is not Reason.NAMESPACE_NOT_FOUND:  # nothing failed: it is to be created
             self.trouble = self.trouble or error
+        self.words[error] = hold.message
         keep = self.aside.with_action if is_lasting(error) else self.aside.with_object
         self.aside = keep(action, hold)
+
+    def told(self) -> Trouble | None:
+        """Return what people are told of the trouble; a conflict only means that somebody was faster."""
+        if self.trouble is None or isinstance(self.trouble, ConflictError):
+            return None
+        return Trouble(self.trouble.reason, self.words.get(self.trouble, self.trouble.message))
 
 
 OnReport = Callable[[Resource, Situation, Plan], None]
@@ -237,18 +247,20 @@ class Reconciler:
     async def _report(self, resource: Resource, spec: MeshCASpec, outcome: Pass) -> float | None:
         now = self._clock.now()
         situation = situate(spec, self._seen(resource, outcome.reported(), now), now)
-        error = outcome.trouble
-        trouble = Trouble(error.reason, error.message) if error and not isinstance(error, ConflictError) else None
-        status = build_status(situation, outcome.plan, outcome.done, resource.status, resource.generation, trouble)
+        error, told = outcome.trouble, outcome.told()
+        status = build_status(situation, outcome.plan, outcome.done, resource.status, resource.generation, told)
         self._on_report(resource, situation, outcome.plan)
         if self._is_others_to_report(resource, situation, now):
             _log_rival(resource, outcome.plan)
             return RECHECK_RIVAL.total_seconds()
-        await self._write(resource, status, now, outcome.done)
         delay = _delay(outcome.plan, now)
-        if error is not None:
-            error.look_again = delay
-            raise error
+        try:
+            await self._write(resource, status, now, outcome.done)
+            if error is not None:
+                raise error
+        except MeshCAError as failure:
+            failure.look_again = _look_again(failure, delay)
+            raise
         return delay
 
     def _is_others_to_report(self, resource: Resource, situation: Situation, now: datetime) -> bool:
@@ -306,3 +318,9 @@ def _delay(decided: Plan, now: datetime) -> float | None:
     if any(hold.stalled for hold in decided.holds):
         dates.append(now + RECHECK)
     return (min(dates) - now + MARGIN).total_seconds() if dates else None
+
+
+def _look_again(failure: MeshCAError, delay: float | None) -> float:
+    """Return when to make the next pass at the latest: what is due at a date, or mended by a person, is not kept."""
+    soon = RECHECK.total_seconds() if is_for_people(failure) else math.inf
+    return min(soon, math.inf if delay is None else delay)

@@ -8,13 +8,14 @@ may be different the next time does not.
 import re
 
 from meshca.cluster.rights import Grant
-from meshca.core.actions import Action, CleanTarget, Hold, WriteBundle, WriteCA, target_of
+from meshca.core.actions import Action, CleanTarget, DestroyRoot, Hold, WriteBundle, WriteCA, target_of
 from meshca.core.spec import MeshCASpec
 from meshca.errors import ConflictError, MeshCAError, StoreError
 from meshca.words.names import Reason, root_secret_name
 
 TOO_MANY = 429
 CLIENT_ERRORS = range(400, 500)
+NO_WEBHOOK = "failed calling webhook"
 
 _MANAGER = re.compile(r'conflicts? with "([^"]{1,80})"')
 
@@ -28,6 +29,11 @@ def is_lasting(error: MeshCAError) -> bool:
     return error.status in CLIENT_ERRORS and error.status != TOO_MANY
 
 
+def is_for_people(error: MeshCAError) -> bool:
+    """Tell whether a person has something to mend, however the API server answered: so it is worth to look again."""
+    return is_lasting(error) or NO_WEBHOOK in error.message
+
+
 def explain(error: MeshCAError, action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> Hold:
     """Say what keeps a step from being taken.
 
@@ -38,18 +44,25 @@ def explain(error: MeshCAError, action: Action, spec: MeshCASpec, namespace: str
         namespace: the operator's own.
         grant: says how a right is given.
     """
-    where = _object(action, spec, namespace)
+    where, done = _object(action, spec, namespace), "deleted" if isinstance(action, DestroyRoot) else "written"
     if not is_lasting(error):
-        return Hold(error.reason, f"{where} is not written yet: {error.message}")
+        return Hold(error.reason, f"{where} is not {done} yet: {_by_itself(error)}")
     if not isinstance(error, StoreError) or error.reason not in {Reason.FORBIDDEN, Reason.API_ERROR}:
-        return Hold(error.reason, f"{where} is not written: {error.message}", stalled=True)
+        return Hold(error.reason, f"{where} is not {done}: {error.message}", stalled=True)
     reason, remedy = _remedy(error, action, spec, namespace, grant)
-    return Hold(reason, f"{where} cannot be written: {remedy} ({error.message})", stalled=True)
+    return Hold(reason, f"{where} cannot be {done}: {remedy} ({error.message})", stalled=True)
+
+
+def _by_itself(error: MeshCAError) -> str:
+    """Say why a write that is tried again failed; a webhook that is gone for good is a person's to mend even so."""
+    if NO_WEBHOOK in error.message:
+        return f"a webhook does not answer; mend it, or let it not be asked about this object ({error.message})"
+    return error.message
 
 
 _REMEDIES = {
     "exceeded quota": (Reason.QUOTA_EXCEEDED, "a ResourceQuota of its namespace is used up; raise it"),
-    "is being terminated": (Reason.WRITE_REFUSED, "its namespace is being deleted"),
+    "is being terminated": (Reason.WRITE_REFUSED, "its namespace is being deleted; create it again when it is gone"),
     "admission webhook": (Reason.WRITE_REFUSED, "a webhook refuses it; let it admit the operator's writes"),
     "AdmissionPolicy": (Reason.WRITE_REFUSED, "an admission policy refuses it; let it admit the operator's writes"),
 }
