@@ -5,9 +5,9 @@ ends it; each pair is a scenario. While the refusal lasts it is told within one 
 what else is due is done, and it is not asked again and again; when it is gone everything comes to its end.
 
 On the real API server the refusals are real ones. The embedded one knows no admission and no rights: there a fault
-answers with the same status, in the same words. Not in the table: a field manager's conflict (the operator applies
-with force, so there is none), the deletion of a MeshCA (the operator writes nothing then: the garbage collector
-deletes), Events and the Lease (tests/e2e/test_faults.py, tests/shell/test_election.py).
+answers with the same status, in the same words. Not in the table: an immutable object (tests/e2e/test_accidents.py),
+a field manager's conflict (the operator applies with force, so there is none), the deletion of a MeshCA (nothing is
+written then), Events and the Lease (tests/e2e/test_faults.py, tests/shell/test_election.py).
 """
 
 import asyncio
@@ -26,14 +26,11 @@ from tests.e2e.world import World
 
 MOST_TRIES = 12
 """Of one write in the seconds that a refusal lasts here: a pass each time that something changes, and its retries."""
-ONE_PASS = 10.0
-"""Seconds: one pass on a busy machine."""
+ONE_PASS = 10.0  # seconds, on a busy machine
 LONG = {"intermediate": {"duration": "5m", "renewBefore": "1m"}, "workload": {"maxCertificateDuration": "4s"}}
 """No intermediate is due by itself, and Trust and Drain take some seconds."""
 NOTHING_MORE: Json = {}
-DELETE = {"deletionPolicy": "Delete"}
-KEY = {"metadata": {"annotations": {"example.com/note": "-----BEGIN PRIVATE KEY-----"}}}
-"""What looks like one."""
+LOOKS_LIKE_A_KEY = {"metadata": {"annotations": {"example.com/note": "-----BEGIN PRIVATE KEY-----"}}}
 
 
 def beside(mesh: Mesh) -> str:
@@ -61,13 +58,13 @@ async def unborn(_: Mesh, __: Json) -> None:
     """It is not applied yet."""
 
 
-async def steady(mesh: Mesh, spec: Json) -> None:
-    await born(mesh, spec)
-    await mesh.settled(revision=1)
-
-
 async def now_steady(mesh: Mesh, _: Json) -> None:
     await mesh.settled(revision=1)
+
+
+async def steady(mesh: Mesh, spec: Json) -> None:
+    await born(mesh, spec)
+    await now_steady(mesh, spec)
 
 
 async def now_trusting(mesh: Mesh, _: Json) -> None:
@@ -113,7 +110,7 @@ async def renewed(mesh: Mesh, _: Json) -> None:
 
 
 async def changed(mesh: Mesh, _: Json) -> None:
-    await mesh.change(DELETE)
+    await mesh.change({"deletionPolicy": "Delete"})
 
 
 async def deleted(mesh: Mesh, _: Json) -> None:
@@ -129,11 +126,11 @@ async def damaged(mesh: Mesh, _: Json) -> None:
 
 
 async def annotated(mesh: Mesh, _: Json) -> None:
-    await mesh.edit(KEY)
+    await mesh.edit(LOOKS_LIKE_A_KEY)
 
 
 async def root_annotated(mesh: Mesh, _: Json) -> None:
-    await mesh.edit(KEY, mesh.world.namespace, f"{mesh.name}-root-1")
+    await mesh.edit(LOOKS_LIKE_A_KEY, mesh.world.namespace, f"{mesh.name}-root-1")
 
 
 def root(revision: int) -> Callable[[Mesh], str]:
