@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.cluster import Json, secret_path
+from tests.e2e.cluster import MESHCAS, Json, secret_path
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
+from tests.pki.factories import p256, pkcs8
 
 BUNDLE: Json = {"trustBundle": {"configMap": {}}}
 
@@ -131,6 +132,36 @@ async def test_an_immutable_secret_is_told_of_before_a_rotation_begins_and_heals
     await mesh.settled(revision=2)
 
 
+@concurrently
+async def test_a_root_whose_revision_label_is_gone_is_told_of_and_heals_as_advised(mesh: Mesh) -> None:
+    await mesh.apply({"workload": {"maxCertificateDuration": "10s"}})
+    await mesh.settled(revision=1)
+    await mesh.rotate()
+    await mesh.until(lambda: mesh.is_reported and bundle(mesh) == [2, 1], "root 2 is trusted")
+    await mesh.cluster.merge(root_path(mesh, 2), {"metadata": {"labels": {"meshca.io/revision": None}}})
+    message = await mesh.says("Stalled", "True", "RootUnreadable")
+    assert f"secret {mesh.name}-root-2 meshca.io/meshca={mesh.name} meshca.io/revision=2" in message
+    await mesh.cluster.merge(root_path(mesh, 2), {"metadata": {"labels": {"meshca.io/revision": "2"}}})
+    await mesh.settled(revision=2)
+
+
+@concurrently
+async def test_a_target_goes_from_one_mesh_ca_to_another_that_has_its_root(mesh: Mesh) -> None:
+    first = await mesh.world.mesh()
+    await first.apply({"targets": [first.target(), mesh.target()]})
+    await first.settled(revision=1)
+    signing = intermediate(mesh)
+    root = await exported(first, root_path(first))
+    await first.change({"targets": [first.target()]})
+    await mesh.apply()
+    message = await mesh.says("Ready", "False", "TargetClaimed")
+    assert f"MeshCA {first.name}, which does not name it" in message
+    await mesh.put_secret(f"{mesh.name}-given", mesh.world.namespace, data=root["data"], type=root["type"])
+    await mesh.change({"root": {"source": {"secret": {"name": f"{mesh.name}-given"}}}})
+    await mesh.settled(revision=1)
+    assert intermediate(mesh) == signing
+
+
 # --- Accidents that mend themselves -------------------------------------------
 
 
@@ -237,6 +268,30 @@ async def test_owner_references_to_what_is_gone_are_taken_away(mesh: Mesh) -> No
     root = f"{mesh.name}-root-1"
     await mesh.until(lambda: owners(mesh.secret()) == [other["uid"]], "cacerts is not owned by the dead")
     await mesh.until(lambda: owners(mesh.secret(mesh.world.namespace, root)) == [other["uid"]], "nor the root")
+
+
+@concurrently
+async def test_a_meshca_whose_end_a_finalizer_holds_is_renewed_and_repaired(mesh: Mesh) -> None:
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    await mesh.cluster.merge(f"{MESHCAS}/{mesh.name}", {"metadata": {"finalizers": ["example.com/hold"]}})
+    await mesh.delete()
+    await mesh.delete_secret()
+    await mesh.settled(revision=1)
+    await is_renewed(mesh)
+    await mesh.cluster.merge(f"{MESHCAS}/{mesh.name}", {"metadata": {"finalizers": None}})
+
+
+@concurrently
+async def test_a_root_secret_with_another_key_counts_as_lost_and_the_mesh_is_led_to_a_new_root(mesh: Mesh) -> None:
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    mesh.most_roots = 2
+    body = await exported(mesh, root_path(mesh))
+    strange = b64encode(pkcs8(p256())).decode()
+    await mesh.delete_secret(f"{mesh.name}-root-1", mesh.world.namespace)
+    await restored(mesh, root_path(mesh), body | {"data": body["data"] | {"tls.key": strange}})
+    await mesh.until(lambda: bundle(mesh) == [2] and signer(mesh) == 2, "root 2 signs alone")
 
 
 # --- Names that move ----------------------------------------------------------

@@ -46,6 +46,23 @@ async def test_a_given_root_signs(mesh: Mesh) -> None:
 
 
 @concurrently
+async def test_a_root_that_was_given_up_and_given_again_stands_in_the_way_of_no_other(mesh: Mesh) -> None:
+    first, second = given("given root"), given("another root")
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    mesh.most_roots = 4
+    await give(mesh, first.pem, first.key_pem)
+    await mesh.change({"root": {"source": {"secret": {"name": source(mesh)}}}})
+    await mesh.until(lambda: mesh.revisions == [1, 2], "the rotation to it begins")
+    await mesh.change({"root": {"source": {"secret": None, "generated": {}}}})
+    await mesh.until(lambda: mesh.is_reported and len(mesh.cacerts().roots) == 1, "it is given up")
+    await mesh.change({"root": {"source": {"generated": None, "secret": {"name": source(mesh)}}}})
+    await mesh.until(lambda: mesh.cacerts().roots == (first.certificate,), "it is given again")
+    await give(mesh, second.pem, second.key_pem)
+    await mesh.until(lambda: mesh.cacerts().roots == (second.certificate,), "and replaced by the next")
+
+
+@concurrently
 async def test_another_root_in_the_secret_replaces_the_first_through_a_whole_rotation(mesh: Mesh) -> None:
     first, second = given("given root 1"), given("given root 2")
     await give(mesh, first.pem, first.key_pem)

@@ -88,7 +88,7 @@ OBJECTS = st.fixed_dictionaries(
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: type(target).__name__)
 @given(secret=OBJECTS)
 def test_a_target_is_read(target: TargetSpec, secret: dict[str, Any]) -> None:
-    against = Against(OWNER, [ROOT], NOW, lambda name: name == "other")
+    against = Against(OWNER, [ROOT], NOW, lambda name, _: name == "other" or None)
     lost = kind_of(target).lost_roots(secret, against)
     kind_of(target).read(target, secret, replace(against, roots=[ROOT, *lost]))
 

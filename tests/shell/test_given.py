@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from meshca.core.model import Root
 from meshca.custody import given
 from meshca.custody.given import Judge, Mesh
+from meshca.custody.secret import beside
 from meshca.errors import PKIError
 from meshca.pki.certs import KeyPair
-from meshca.words.names import Reason
+from meshca.words.names import Reason, RootState
 from tests.pki import factories
 from tests.pki.factories import NOW, Made
 
@@ -103,3 +105,29 @@ async def test_only_the_last_few_verdicts_are_kept():
 
     assert len(judge._verdicts) == given.MOST_REMEMBERED
     assert ROOT.key_pem.decode() not in repr(judge)
+
+
+ONE, TWO, THREE = (factories.root().certificate for _ in range(3))
+
+
+def root(revision, certificate, state=None):
+    return Root(revision=revision, certificate=certificate, state=state)
+
+
+OTHERS = {
+    "all that sign or did": ([root(1, ONE, RootState.SOLE), root(2, TWO, RootState.ACTIVE)], (TWO, ONE)),
+    "none that was given up": ([root(1, ONE, RootState.SOLE), root(2, TWO, RootState.ABANDONED)], (ONE,)),
+    "each once, also one that was given up and given again": (
+        [root(1, ONE, RootState.SOLE), root(2, TWO, RootState.ABANDONED), root(3, TWO, RootState.ACTIVE)],
+        (TWO, ONE),
+    ),
+    "each once, also one whose Secret was copied": (
+        [root(1, ONE, RootState.SOLE), root(2, TWO), root(9, ONE, RootState.SOLE), root(3, THREE)],
+        (ONE, THREE, TWO),
+    ),
+}
+
+
+@pytest.mark.parametrize(("roots", "expected"), OTHERS.values(), ids=OTHERS.keys())
+def test_a_given_root_is_rehearsed_beside(roots, expected):
+    assert beside(roots) == expected

@@ -192,6 +192,30 @@ def test_never_touched(make: Callable[[], Secret], reason: Reason, words: str) -
     assert "Secret istio-system/cacerts" in state.message
 
 
+def labelled_other() -> Secret:
+    return with_metadata(ours(), labels={LABEL_MESHCA: "other"})
+
+
+LEFT: dict[str, tuple[bool | None, Root, str | None]] = {
+    "under our root": (False, ROOT, None),
+    "under our root, and the other MeshCA is gone": (None, ROOT, None),
+    "under our root, but the other MeshCA still names it": (True, ROOT, "let one of the two name another one"),
+    "under no root of ours": (False, ROOT_2, "which does not name it, and workloads may trust its roots"),
+    "under no root of ours, and the other MeshCA is gone": (None, ROOT_2, "which does not exist any more"),
+}
+
+
+@pytest.mark.parametrize(("wanted", "root", "words"), LEFT.values(), ids=LEFT.keys())
+def test_what_has_another_mesh_cas_label_is_taken_over_only_if_that_let_it_go_and_its_root_is_here(
+    wanted: bool | None,
+    root: Root,
+    words: str | None,
+) -> None:
+    state = kind_of(TARGET).read(TARGET, labelled_other(), Against(OWNER, [root], NOW, lambda *_: wanted))
+    assert isinstance(state, Published if words is None else Blocked)
+    assert isinstance(state, Published) or str(words) in state.message
+
+
 @pytest.mark.parametrize("layout", layouts.THEIRS.values(), ids=layouts.THEIRS.keys())
 def test_another_ca_in_our_secret_is_never_touched_whatever_its_layout(layout: layouts.Layout) -> None:
     state = read(holding(layout.files))
@@ -386,6 +410,22 @@ NO_ROOT: dict[str, Callable[[Secret], Secret]] = {
 def test_no_root(change: Callable[[Secret], Secret]) -> None:
     secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
     assert objects.read_root(OWNER, change(secret)) is None
+
+
+KEYS: dict[str, tuple[dict[str, bytes], bool]] = {
+    "its own": ({}, True),
+    "another root's": ({"tls.key": NEXT.key_pem}, False),
+    "damaged": ({"tls.key": PAIR.key_pem[:40]}, False),
+    "none": ({"tls.key": b""}, False),
+}
+
+
+@pytest.mark.parametrize(("data", "has_key"), KEYS.values(), ids=KEYS.keys())
+def test_a_root_has_its_key_only_if_it_is_the_certificates(data: dict[str, bytes], has_key: bool) -> None:
+    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
+    root = objects.read_root(OWNER, secret | {"data": secret["data"] | objects.encode_data(data)})
+    assert root is not None
+    assert root.has_key is has_key
 
 
 def test_a_root_that_was_made_for_another_mesh_ca_is_a_copy() -> None:

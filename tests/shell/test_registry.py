@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from meshca.errors import SpecError
 from meshca.flow.registry import Registry, read_resource
+from meshca.words.ref import Ref
 
 
 def body(name: str, *secrets: str, created: str = "2026-01-01T00:00:00Z", **spec: Any) -> dict[str, Any]:
@@ -56,6 +59,20 @@ def test_an_invalid_spec_claims_nothing() -> None:
     assert bad.spec is None
     assert isinstance(bad.error, SpecError)
     assert claimed(made, "good") == {}
+
+
+WANTS: dict[str, tuple[str, tuple[str, str], bool | None]] = {
+    "one that names it": ("one", ("n", "a"), True),
+    "one that names another": ("one", ("n", "b"), False),
+    "one whose spec nobody understands": ("odd", ("n", "b"), True),
+    "one that is not there": ("gone", ("n", "a"), None),
+}
+
+
+@pytest.mark.parametrize(("name", "secret", "wanted"), WANTS.values(), ids=WANTS.keys())
+def test_who_wants_a_secret(name: str, secret: tuple[str, str], wanted: bool | None) -> None:
+    made = registry(body("one", "a"), body("odd", targets=[]))
+    assert made.wants(name, Ref(*secret)) is wanted
 
 
 def test_a_status_is_noted_only_for_what_was_reported_on() -> None:

@@ -43,6 +43,17 @@ async def test_the_end_of_an_old_meshca_does_not_end_a_new_one_of_its_name(opera
     assert operator._queue.depth == 1
 
 
+@pytest.mark.parametrize("first", ["ADDED", None])
+@pytest.mark.parametrize("dying", [{}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}], ids=["before", "after a start"])
+async def test_a_meshca_whose_end_a_finalizer_holds_is_served_until_it_is_gone(
+    operator: Operator, first: str | None, dying: dict[str, Any]
+) -> None:
+    operator._on_meshca(first, meshca("old", **dying))
+    operator._on_meshca("MODIFIED", meshca("old", deletionTimestamp="2026-01-01T00:00:00Z"))
+    assert known(operator) == "old"
+    assert operator._queue.depth == 1
+
+
 async def test_a_deleted_meshca_is_forgotten_once(operator: Operator) -> None:
     operator._on_meshca("ADDED", meshca("old"))
     operator._on_meshca("MODIFIED", meshca("old", deletionTimestamp="2026-01-01T00:00:00Z"))

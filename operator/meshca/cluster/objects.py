@@ -12,8 +12,8 @@ from typing import Any
 from meshca.cluster.metadata import strays
 from meshca.core.model import Root
 from meshca.errors import PKIError
-from meshca.pki import certs
-from meshca.pki.certs import KeyPair
+from meshca.pki import certs, keys
+from meshca.pki.certs import Certificate, KeyPair
 from meshca.words.names import (
     ANNOTATION_MADE_FOR,
     ANNOTATION_REPLACES,
@@ -160,7 +160,7 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
         revision=revision,
         certificate=certificate,
         state=RootState(state) if state in set(RootState) else None,
-        has_key=bool(data.get(TLS_KEY)) and not metadata.get("deletionTimestamp"),
+        has_key=_holds_key(certificate, data.get(TLS_KEY, b"")) and not metadata.get("deletionTimestamp"),
         given=labels.get(LABEL_SOURCE) == "secret",
         owned=owner.owns(metadata),
         created=moment(metadata.get("creationTimestamp"), None),
@@ -169,6 +169,14 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
         strays=strays(owner.uid, secret),
         replaces=tuple(filter(None, str(annotations.get(ANNOTATION_REPLACES, "")).split(","))),
     )
+
+
+def _holds_key(certificate: Certificate, pem: bytes) -> bool:
+    """Tell whether this is the certificate's private key: one that is damaged, or another, is as good as lost."""
+    try:
+        return keys.load(pem, written_by_us=True).public_key() == certs.load(certificate).public_key()
+    except PKIError:
+        return False
 
 
 def read_revision(text: object) -> int | None:

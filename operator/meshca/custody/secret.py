@@ -1,17 +1,19 @@
 """Roots that somebody makes and puts into a Secret: judged, then imported into a Secret of the operator's own."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meshca.cluster import objects
 from meshca.core.fields import Fields
+from meshca.core.model import Root
 from meshca.core.spec import SUBDOMAIN, SourceSpec
 from meshca.custody.generated import InSecret
 from meshca.custody.given import JUDGE, Mesh
 from meshca.custody.port import Asked, Given, RootRequest
 from meshca.errors import PKIError, SpecError
-from meshca.pki.certs import KeyPair
-from meshca.words.names import TLS_CERT, Reason
+from meshca.pki.certs import Certificate, KeyPair
+from meshca.words.names import TLS_CERT, Reason, RootState
 from meshca.words.ref import Ref
 
 
@@ -43,7 +45,7 @@ class Imported(InSecret):
         for root, imported in asked.held.values():
             if root.has_key and root.certificate.pem == data.get(TLS_CERT):
                 return objects.root_pair(imported)  # judged when it was imported
-        others = tuple(asked.held[revision][0].certificate for revision in sorted(asked.held, reverse=True))
+        others = beside(root for root, _ in asked.held.values())
         return await JUDGE.judge(data, Mesh(asked.servers, asked.trust_domain, others), asked.now, str(asked.where))
 
     async def make(self, request: RootRequest, given: KeyPair | None) -> KeyPair:
@@ -51,6 +53,16 @@ class Imported(InSecret):
         _ = request
         assert given is not None, "a given root is imported only when one was observed"
         return given
+
+
+def beside(roots: Iterable[Root]) -> tuple[Certificate, ...]:
+    """Return what a bundle may hold beside a given root, newest first.
+
+    No root that was given up: it never signs. And each certificate once, though a root that was
+    given up and given again has two Secrets.
+    """
+    kept = sorted((root for root in roots if root.state is not RootState.ABANDONED), key=lambda root: -root.revision)
+    return tuple({root.certificate.fingerprint: root.certificate for root in kept}.values())
 
 
 def _not_found(where: Ref) -> PKIError:

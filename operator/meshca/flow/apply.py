@@ -118,15 +118,24 @@ class Writer:
             return await self.store.create_secret(self.owner.namespace, secret)
         except ConflictError as conflict:
             found = await self.store.get(Ref(self.owner.namespace, name))
-            if found is None or objects.is_of(self.owner, found):
-                raise
-            message = (
-                f"Secret {self.owner.namespace}/{name} bears no label of this MeshCA. If its certificate is one of its"
-                f" roots, give it back its labels: kubectl -n {self.owner.namespace} label secret {name}"
-                f" {LABEL_MESHCA}={self.owner.name} {LABEL_REVISION}={secret['metadata']['labels'][LABEL_REVISION]};"
-                " if it is somebody else's, let them give it another name"
-            )
-            raise StoreError(Reason.FOREIGN_SECRET, message) from conflict
+            if found is None or (objects.is_of(self.owner, found) and objects.read_root(self.owner, found)):
+                raise  # another operator has just made it, or it is gone: the next pass sees
+            raise self._in_the_way(secret, found) from conflict
+
+    def _in_the_way(self, wanted: Json, found: Json) -> StoreError:
+        """Say that a root's name is taken, by what may be a root of ours that lost its labels, or was damaged."""
+        name, namespace = wanted["metadata"]["name"], self.owner.namespace
+        is_ours = objects.is_of(self.owner, found)
+        what = "cannot be read as a root" if is_ours else "bears no label of this MeshCA"
+        message = (
+            f"Secret {namespace}/{name} {what}. If its certificate is one of its roots, give it back its labels:"
+            f" kubectl -n {namespace} label --overwrite secret {name} {LABEL_MESHCA}={self.owner.name}"
+            f" {LABEL_REVISION}={wanted['metadata']['labels'][LABEL_REVISION]}; if it is damaged, restore it from a"
+            " backup, or keep a copy under another name and delete it; if it is somebody else's, let them give it"
+            " another name"
+        )
+        reason = Reason.ROOT_UNREADABLE if is_ours else Reason.FOREIGN_SECRET
+        return StoreError(reason, message, status=HTTPStatus.CONFLICT)
 
     async def _destroy_root(self, revision: int, snapshot: Snapshot) -> Snapshot:
         """Delete a root's Secret. One that a finalizer holds is still there, and seen as such."""

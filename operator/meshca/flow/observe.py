@@ -4,7 +4,7 @@ Reads only, live and not from a cache: what is decided on it may sign.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from meshca.custody.table import custody_of
 from meshca.errors import StoreError
 from meshca.pki.certs import KeyPair
 from meshca.pki.root import not_for_ztunnel, warnings
-from meshca.targets.port import Against
+from meshca.targets.port import Against, Wants
 from meshca.targets.table import ca_kind_of, kind_of
 from meshca.words.names import LABEL_MESHCA, Reason
 
@@ -52,7 +52,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     now: datetime,
     *,
     claimed: Mapping[str, str],
-    exists: Callable[[str], bool],
+    wants: Wants,
     reported: Collection[str],
     grant: Grant,
 ) -> Snapshot:
@@ -64,7 +64,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
         spec: what it wants.
         now: the API server's time.
         claimed: by target name, an older MeshCA that wants to write the same Secret.
-        exists: tells whether there is a MeshCA of this name.
+        wants: tells whether a MeshCA of this name wants to write an object; None when there is none.
         reported: the targets that the last report had as published.
         grant: says how a right that is missing in a namespace is given.
 
@@ -79,7 +79,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     objects_found = dict(zip((target.name for target in spec.targets), found, strict=True))
     held = {root.revision: (root, each) for each in secrets if (root := objects.read_root(owner, each))}
     given = await _given(source, owner, spec, now, held)
-    against = Against(owner, [root for root, _ in held.values()], now, exists)
+    against = Against(owner, [root for root, _ in held.values()], now, wants)
     snapshot = _assemble(spec, against, held, objects_found, given)
     explained = _explain_absent(snapshot, spec, owner, claimed, reported)
     return replace(explained, observed=await _spare(store, spec, explained.observed, grant))

@@ -187,7 +187,7 @@ class Reconciler:
                 spec,
                 now,
                 claimed=self._registry.claimed(resource),
-                exists=lambda other: self._registry.get(other) is not None,
+                wants=self._registry.wants,
                 reported=reported_targets(resource.status),
                 grant=self._grant,
             )

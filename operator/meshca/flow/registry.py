@@ -103,6 +103,11 @@ class Registry:
                 del self._claims[ref]
         return rivals
 
+    def wants(self, name: str, ref: Ref) -> bool | None:
+        """Tell whether a MeshCA names this object, or may since nobody understands it; None when there is none."""
+        resource = self._resources.get(name)
+        return None if resource is None else resource.spec is None or ref in resource.refs.values()
+
     def claimed(self, resource: Resource) -> dict[str, str]:
         """Return, by target name, an older MeshCA that wants to write the same object."""
         older = {}

@@ -178,9 +178,11 @@ class Operator:
     def _on_meshca(self, kind: str | None, body: dict[str, Any]) -> None:
         metadata = body["metadata"]
         name = metadata["name"]
-        if kind == "DELETED" or metadata.get("deletionTimestamp"):
+        if kind == "DELETED":
             self._forget(name, metadata["uid"])
             return
+        if metadata.get("deletionTimestamp") and self._is_replaced(name, metadata["uid"]):
+            return  # otherwise it is served until it is gone: somebody's finalizer may hold it for years
         resource = read_resource(body, self._settings.namespace, self._registry.get(name))
         rivals = self._registry.put(resource)
         if resource.spec is not None:
@@ -189,6 +191,10 @@ class Operator:
             self._queue.add(name)
         for rival in rivals:
             self._queue.add(rival)
+
+    def _is_replaced(self, name: str, uid: str) -> bool:
+        known = self._registry.get(name)
+        return known is not None and known.owner.uid != uid
 
     def _forget(self, name: str, uid: str) -> None:
         """Forget a MeshCA, but not a younger one of its name: kopf tells of each uid by itself, in any order."""

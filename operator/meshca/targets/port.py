@@ -15,9 +15,14 @@ from meshca.cluster.store import Store
 from meshca.core.model import Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import TargetSpec
 from meshca.pki.certs import Certificate, KeyPair
+from meshca.words.ref import Ref
 
 Json = dict[str, Any]
 T_contra = TypeVar("T_contra", bound=TargetSpec, contravariant=True)
+
+
+Wants = Callable[[str, Ref], bool | None]
+"""Tells whether the MeshCA of a name wants to write an object; None when there is no such MeshCA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,13 @@ class Against:
         owner: the MeshCA that asks.
         roots: every root of this MeshCA, those that only bundles still hold included.
         now: the API server's time, for what carries no stamp of ours.
-        exists: tells whether there is a MeshCA of this name.
+        wants: tells who else wants to write it.
     """
 
     owner: Owner
     roots: Sequence[Root]
     now: datetime
-    exists: Callable[[str], bool] = lambda _: True
+    wants: Wants = lambda *_: True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

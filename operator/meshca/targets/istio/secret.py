@@ -124,7 +124,7 @@ def read_target(ref: Ref, secret: Json | None, against: Against) -> TargetState:
         return Absent()
     content = decode(data_of(secret))
     signer = _signer(content, against.roots)
-    claim = _claim(against.owner, str(ref), secret, signer, against.exists)
+    claim = _claim(against.owner, str(ref), secret, signer, lambda other: against.wants(other, ref))
     if claim is not None:
         return claim
     stranger = _why_foreign(secret, content, signer, against)
@@ -134,16 +134,19 @@ def read_target(ref: Ref, secret: Json | None, against: Against) -> TargetState:
 
 
 def _claim(
-    owner: Owner, where: str, secret: Json, signer: Root | None, exists: Callable[[str], bool]
+    owner: Owner, where: str, secret: Json, signer: Root | None, wants: Callable[[str], bool | None]
 ) -> Blocked | None:
     """Say who else writes a Secret, by its label and its annotation; None when nobody does."""
     meta = secret["metadata"]
     is_proven = signer is not None and signer.has_key
     other = str((meta.get("labels") or {}).get(LABEL_MESHCA, owner.name))
-    if other != owner.name and exists(other):
+    wanted = other != owner.name and wants(other)
+    if wanted:
         return Blocked(Reason.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; let one of the two name another one")
     if other != owner.name and not is_proven:
-        return Blocked(Reason.TARGET_CLAIMED, _orphan(owner, where, other), is_orphan=True)
+        return Blocked(
+            Reason.TARGET_CLAIMED, (_orphan if wanted is None else _let_go)(owner, where, other), is_orphan=True
+        )
     home = str((meta.get("annotations") or {}).get(ANNOTATION_HOME, owner.namespace))
     if home == owner.namespace:
         return None
@@ -155,9 +158,24 @@ def _claim(
 def _orphan(owner: Owner, where: str, other: str) -> str:
     return (
         f"{where} belongs to MeshCA {other}, which does not exist any more, and workloads trust its roots. Either"
-        f" create MeshCA {other} again with the same spec: it goes on from its Secrets. Or hand it over: copy its root"
-        f" into a Secret of namespace {owner.namespace} and name that in spec.root.source.secret of MeshCA {owner.name}"
-        " (docs/handover.md). Do not delete it: an unrelated root would take its place"
+        f" create MeshCA {other} again with the same spec: it goes on from its Secrets. {_hand_over(owner)}"
+    )
+
+
+def _let_go(owner: Owner, where: str, other: str) -> str:
+    return (
+        f"{where} has the label of MeshCA {other}, which does not name it, and workloads may trust its roots. If this"
+        f" was a target of MeshCA {other}, either let that name it again. {_hand_over(owner)}. If somebody copied it"
+        f" over what MeshCA {owner.name} had written, do not restart istiod, and follow"
+        " docs/runbooks/MeshCAForeignSecret.md"
+    )
+
+
+def _hand_over(owner: Owner) -> str:
+    return (
+        f"Or hand it over: copy its root into a Secret of namespace {owner.namespace} and name that in"
+        f" spec.root.source.secret of MeshCA {owner.name} (docs/handover.md). Do not delete it: an unrelated root would"
+        " take its place"
     )
 
 
