@@ -9,7 +9,7 @@ from demo.controlplane import EmbeddedControlPlane
 from demo.controlplane.faults import Fault
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Connection, call, connect
-from meshca.cluster.election import Election, Timing
+from meshca.cluster.election import LONGEST_SECONDS, Election, Timing
 from tests.shell.virtual_time import in_virtual_time
 
 NAMESPACE = "meshca-system"
@@ -243,6 +243,23 @@ async def test_stamps_of_a_wrong_clock_do_not_matter():
         begun = now()
         await one.wait_until_leader()
         assert 15 <= now() - begun <= 17
+        await one.stop()
+
+
+@in_virtual_time
+async def test_a_lease_that_says_it_lasts_for_years_is_over_within_a_minute():
+    async with stage() as on:
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "meshca"},
+            "spec": {"holderIdentity": "ghost", "leaseDurationSeconds": 2**31 - 1},
+        }
+        await on.call("POST", LEASES, body)
+        one = await on.process("one")
+        begun = now()
+        await one.wait_until_leader()
+        assert now() - begun <= LONGEST_SECONDS + TIMING.retry_period
         await one.stop()
 
 

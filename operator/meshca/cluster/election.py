@@ -40,6 +40,8 @@ RENEW_AGAIN_SECONDS = 0.5
 """After a failure the holder tries again at once, nearly: every try before the deadline can save the work."""
 RELEASE_SECONDS = 0.5
 """A process that ends does not wait longer for the Lease to be emptied: it runs out anyway."""
+LONGEST_SECONDS = 60.0
+"""No version of this operator holds a Lease for longer; one that says so was written by a person or a fault."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ class Election:
 
     def _until_over(self) -> float:
         """Seconds until a Lease that stays as it was seen is over."""
-        duration = self._spec.get("leaseDurationSeconds") or 0
+        duration = min(self._spec.get("leaseDurationSeconds") or 0, LONGEST_SECONDS)
         return self._seen_at + max(duration, self._timing.duration) - self._clock()
 
     def _until_next_look(self) -> float:
