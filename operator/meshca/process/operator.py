@@ -130,6 +130,7 @@ class Operator:
         """Work: wait for the CRD and the lease, then watch."""
         await self._wait_for_crd()
         await self._election.wait_until_leader()
+        await self._wait_for_crd()  # once more: a pod may stand by for months, and the CRD go meanwhile
         self._watch.start()
         # Without any right to Secrets it never opens, and the first pass will say so.
         with contextlib.suppress(TimeoutError):
@@ -161,10 +162,9 @@ class Operator:
 
     async def _wait_for_crd(self) -> None:
         """Return when MeshCAs can be listed: kopf never finds a CRD that is younger than itself."""
-        while self._crd_trouble is not None:
+        while True:
             try:
                 await call(self._connection.api, "GET", f"/apis/{GROUP}/{VERSION}/{PLURAL}", params={"limit": "1"})
-                self._crd_trouble = None
             except StoreError as error:
                 missing = error.status == HTTPStatus.NOT_FOUND
                 trouble = f"the CRD {PLURAL}.{GROUP} is not installed" if missing else error.message
@@ -172,6 +172,9 @@ class Operator:
                     logger.warning("waiting: %s", trouble)
                 self._crd_trouble = trouble
                 await asyncio.sleep(CRD_RETRY_SECONDS)
+            else:
+                self._crd_trouble = None
+                return
 
     # --- What happens ---------------------------------------------------------
 
