@@ -74,10 +74,10 @@ class Life:
 
     def _files(self, situation: Situation) -> Iterator[tuple[str, float]]:
         """Yield the dates that an istiod shows once it has loaded what the targets' Secrets hold."""
-        for target in self.spec.targets:
+        for target in self.spec.issuing:
             state = situation.published[target.name]
             root = situation.root(state.bundle[0])
-            where = {"namespace": target.namespace, "pod": "istiod-0"}
+            where = {"namespace": target.ref.namespace, "pod": "istiod-0"}
             yield series("citadel_server_cert_chain_expiry_timestamp", **where), _seconds(state.intermediate.not_after)
             yield series("citadel_server_root_cert_expiry_timestamp", **where), _seconds(root.certificate.not_after)
 

@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import Any
 
 from meshca.cluster.rights import Grant
-from meshca.cluster.store import Store
 from meshca.core.fields import Fields
 from meshca.core.model import Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import LABEL, SUBDOMAIN, TargetSpec
@@ -13,7 +12,7 @@ from meshca.errors import StoreError
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.trust import istiod_names
 from meshca.targets.istio import istiod, running_mesh, secret
-from meshca.targets.port import Against, CAKind, Content
+from meshca.targets.port import Against, CAKind, Cluster, Content
 from meshca.words.names import CACERTS, Reason
 from meshca.words.ref import Ref
 
@@ -69,16 +68,16 @@ class Istio(CAKind[IstioTarget]):
         return istiod_names(target.ref.namespace)
 
     async def spare(
-        self, store: Store, target: IstioTarget, meshca: str, seen: Observed, grant: Grant
+        self, cluster: Cluster, target: IstioTarget, meshca: str, seen: Observed, grant: Grant
     ) -> Blocked | None:
         """Spare a mesh that runs on another root."""
-        return await running_mesh.look(store, target, meshca, seen, grant)
+        return await running_mesh.look(cluster, target, meshca, seen, grant)
 
-    async def reload(self, store: Store, target: IstioTarget, grant: Grant) -> Reload:
+    async def reload(self, cluster: Cluster, target: IstioTarget, grant: Grant) -> Reload:
         """Ask the Deployments of istiod."""
         namespace = target.ref.namespace
         try:
-            found = istiod.judge(namespace, await store.list_deployments(namespace, istiod.SELECTOR))
+            found = istiod.judge(namespace, await cluster.list_deployments(namespace, istiod.SELECTOR))
             # rootReload: Live is a person's word; of ztunnels it says nothing.
             return found if target.asks else Reload(None, "", ambient=found.ambient)
         except StoreError as error:
