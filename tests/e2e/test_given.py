@@ -99,6 +99,21 @@ async def test_a_given_secret_that_is_deleted_later_is_asked_for_and_hurts_nobod
     await mesh.until(lambda: mesh.condition("Stalled") == ("", ""), "no longer stalled", within=SOON)
 
 
+@concurrently
+async def test_a_key_in_an_annotation_of_a_persons_own_secret_is_told_of_and_left_to_them(mesh: Mesh) -> None:
+    root = given()
+    await give(mesh, root.pem, root.key_pem)
+    path = f"/api/v1/namespaces/{mesh.world.namespace}/secrets/{source(mesh)}"
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"data": {"tls.key": "x"}}'}
+    await mesh.cluster.merge(path, {"metadata": {"annotations": applied}})
+    await apply_with_source(mesh)
+    await mesh.settled(revision=1)
+    (warning,) = mesh.status["warnings"]
+    command = f"annotate secret {source(mesh)} kubectl.kubernetes.io/last-applied-configuration-"
+    assert command in warning
+    assert (await mesh.cluster.get(path) or {})["metadata"]["annotations"] == applied
+
+
 Files = tuple[bytes, bytes]
 
 

@@ -59,6 +59,10 @@ ACCEPTED = {
     "PKCS#8 of an RSA key": (rsa_key(2048), pkcs8(rsa_key(2048))),
     "SEC1": (EC_KEY, traditional(EC_KEY)),
     "PKCS#1": (rsa_key(2048), traditional(rsa_key(2048))),
+    "EC PARAMETERS first, as `openssl ecparam -genkey` writes": (
+        EC_KEY,
+        armored("EC PARAMETERS", bytes.fromhex("06082a8648ce3d030107")) + traditional(EC_KEY),
+    ),
     "Windows line ends": (EC_KEY, pkcs8(EC_KEY).replace(b"\n", b"\r\n")),
     "no newline at the end": (EC_KEY, pkcs8(EC_KEY).rstrip()),
     "bag attributes before it, as `openssl pkcs12` writes": (
@@ -108,11 +112,6 @@ def foreign_keys() -> dict[str, tuple[bytes, Reason, str]]:
             openssl.run("pkey", "-traditional", *password, stdin=plain),
             unreadable,
             "openssl pkey",
-        ),
-        "EC PARAMETERS first, as `openssl ecparam -genkey` writes": (
-            openssl.run("ecparam", "-name", "prime256v1", "-genkey"),
-            unreadable,
-            "EC PARAMETERS",
         ),
         "a certificate instead of a key": (root().pem, unreadable, "there is a CERTIFICATE"),
         "a key and its certificate": (plain + root().pem, unreadable, "several"),

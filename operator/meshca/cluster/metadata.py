@@ -105,13 +105,13 @@ def strays(uid: str, secret: Json) -> tuple[str, ...]:
     """
     metadata = secret["metadata"]
     dead = (f"the owner reference to uid {each.get('uid')}" for each in _dead_references(uid, metadata))
-    return (*(f"annotation {key}, which holds a private key" for key in _key_annotations(metadata)), *dead)
+    return (*(f"annotation {key}, which holds a private key" for key in key_annotations(metadata)), *dead)
 
 
 def cleaned(uid: str, secret: Json) -> dict[str, Any]:
     """Return the merge patch of the metadata that takes away its strays."""
     metadata = secret["metadata"]
-    patch: dict[str, Any] = {"annotations": dict.fromkeys(_key_annotations(metadata))}
+    patch: dict[str, Any] = {"annotations": dict.fromkeys(key_annotations(metadata))}
     if dead := list(_dead_references(uid, metadata)):
         patch["ownerReferences"] = [each for each in metadata["ownerReferences"] if each not in dead]
     return patch
@@ -135,7 +135,8 @@ def _body(value: str) -> str:
     return lines[1] if len(lines) > 1 and lines[1] else "\0"
 
 
-def _key_annotations(metadata: Json) -> list[str]:
+def key_annotations(metadata: Json) -> list[str]:
+    """Name the annotations that hold a private key."""
     return [key for key, text in _texts(metadata).items() if any(mark in text for mark in _KEY_MARKS)]
 
 

@@ -158,6 +158,10 @@ class Observed:
         """Return the same with one target's state replaced."""
         return replace(self, targets={**self.targets, name: state})
 
+    def with_warnings(self, more: tuple[str, ...]) -> "Observed":
+        """Return the same with more to be said of the given root."""
+        return replace(self, given_warnings=(*self.given_warnings, *more))
+
     def with_root(self, root: Root) -> "Observed":
         """Return the same with this root added, or put in place of the one of its revision."""
         others = (known for known in self.roots if known.revision != root.revision)

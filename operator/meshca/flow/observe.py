@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from meshca.cluster import objects
+from meshca.cluster.metadata import key_annotations
 from meshca.cluster.objects import Owner
 from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
@@ -24,6 +25,7 @@ from meshca.pki.root import not_for_ztunnel, warnings
 from meshca.targets.port import Against, Wants
 from meshca.targets.table import ca_kind_of, kind_of
 from meshca.words.names import LABEL_MESHCA, Reason
+from meshca.words.ref import Ref
 
 Json = dict[str, Any]
 
@@ -81,6 +83,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     given = await _given(source, owner, spec, now, held)
     against = Against(owner, [root for root, _ in held.values()], now, wants)
     snapshot = _assemble(spec, against, held, objects_found, given)
+    snapshot = replace(snapshot, observed=snapshot.observed.with_warnings(_exposed(owner, spec, source)))
     explained = _explain_absent(snapshot, spec, owner, claimed, reported)
     return replace(explained, observed=await _spare(store, spec, explained.observed, grant))
 
@@ -198,6 +201,21 @@ async def _target(store: Store, owner: Owner, grant: Grant, target: TargetSpec) 
 async def _source(store: Store, owner: Owner, spec: MeshCASpec) -> Json | None:
     ref = spec.root.source.ref
     return None if ref is None else await store.get(ref.within(owner.namespace))
+
+
+def _exposed(owner: Owner, spec: MeshCASpec, source: Json | None) -> tuple[str, ...]:
+    """Tell of a key that stands in the metadata of a person's own Secret, too. That is theirs to clean."""
+    ref = spec.root.source.ref
+    found = key_annotations(source["metadata"]) if source is not None else []
+    return tuple(_exposed_by(ref.within(owner.namespace), key) for key in found) if ref is not None else ()
+
+
+def _exposed_by(where: Ref, annotation: str) -> str:
+    return (
+        f"{where}: its annotation {annotation} holds a private key, which whoever may only see metadata can read: take"
+        f" it away (kubectl -n {where.namespace} annotate secret {where.name} {annotation}-), and give another root if"
+        " somebody may have read it"
+    )
 
 
 async def _given(

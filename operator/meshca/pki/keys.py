@@ -124,10 +124,6 @@ _UNSUPPORTED = f"Istio cannot sign with {{}}; use ECDSA P-256 or P-384, or RSA o
 _ENCRYPTED = "the private key is encrypted, and nobody can type its password here; decrypt it with `openssl pkey`"
 _REFUSED_LABELS = {
     "ENCRYPTED PRIVATE KEY": (Reason.ROOT_UNREADABLE, _ENCRYPTED),
-    "EC PARAMETERS": (
-        Reason.ROOT_UNREADABLE,
-        "an EC PARAMETERS block comes before the private key; leave it out, or convert the file with `openssl pkey`",
-    ),
     "OPENSSH PRIVATE KEY": (
         Reason.ROOT_UNREADABLE,
         "the private key is in OpenSSH's own format; convert a copy with `ssh-keygen -p -m PKCS8`",
@@ -138,9 +134,10 @@ _KEY_LABELS = ("PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY")
 
 
 def _only_block(pem: bytes) -> pem_file.Block:
-    found = pem_file.blocks(pem)
+    # `openssl ecparam -genkey` writes the name of the curve beside the key, which has it as well
+    found = [block for block in pem_file.blocks(pem) if block.label != "EC PARAMETERS"]
     if not found:
-        raise PKIError(Reason.ROOT_UNREADABLE, "there is no PEM block in the private key's file")
+        raise PKIError(Reason.ROOT_UNREADABLE, "there is no PEM block with a private key in its file")
     first = found[0]
     if first.label in _REFUSED_LABELS:
         raise PKIError(*_REFUSED_LABELS[first.label])
