@@ -86,3 +86,22 @@ def test_a_status_is_noted_only_for_what_was_reported_on() -> None:
     assert now.status == {}
     made.note_status(now, {"phase": "Steady"})
     assert made.get("one").status == {"phase": "Steady"}  # type: ignore[union-attr]
+
+
+ODD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "nothing": ({}, ()),
+    "a field of a newer CRD": ({"newField": "x"}, ("spec.newField",)),
+    "one further in": ({"rotation": {"newNested": 3}}, ("spec.rotation.newNested",)),
+    "a value of a newer CRD": (
+        {"deletionPolicy": "Orphan"},
+        ("spec.deletionPolicy: 'Orphan' is unknown; use Retain or Delete",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "odd"), ODD.values(), ids=ODD.keys())
+def test_what_a_newer_crd_puts_into_a_spec_is_seen_without_a_new_generation(
+    spec: dict[str, Any], odd: tuple[str, ...]
+) -> None:
+    before, twice = (read_resource(body("a", "a") | {"spec": spec}, "meshca-system") for _ in range(2))
+    assert before.oddities == twice.oddities == odd

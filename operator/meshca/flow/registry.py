@@ -37,6 +37,12 @@ class Resource:
         targets = self.spec.targets if self.spec is not None else ()
         return {target.name: target.ref.within(self.owner.namespace) for target in targets}
 
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """Return what of its spec is not understood: a CRD that changes makes some, without a new generation."""
+        unknown = self.spec.unknown if self.spec is not None else ()
+        return (*unknown, *([self.error.message] if self.error is not None else ()))
+
 
 def read_resource(body: Json, namespace: str, before: Resource | None = None) -> Resource:
     """Read a MeshCA object as the API server gives it.

@@ -186,11 +186,13 @@ class Operator:
             return
         if metadata.get("deletionTimestamp") and self._is_replaced(name, metadata["uid"]):
             return  # otherwise it is served until it is gone: somebody's finalizer may hold it for years
-        resource = read_resource(body, self._settings.namespace, self._registry.get(name))
+        before = self._registry.get(name)
+        resource = read_resource(body, self._settings.namespace, before)
         rivals = self._registry.put(resource)
         if resource.spec is not None:
             self._watch.set_targets(name, self._watched(resource))
-        if self._reported.get(name) != (resource.generation, resource.status):
+        is_odd_anew = before is not None and before.oddities != resource.oddities
+        if is_odd_anew or self._reported.get(name) != (resource.generation, resource.status):
             self._queue.add(name)
         for rival in rivals:
             self._queue.add(rival)
