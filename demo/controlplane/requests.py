@@ -175,7 +175,7 @@ class Exchange:
 
     async def _delete(self) -> web.Response:
         where = self.where
-        options = (await _body(self.request) if self.request.can_read_body else None) or {}
+        options = (await _body(self.request) if await self.request.read() else None) or {}
         preconditions = options.get("preconditions") or {}
         obj, gone = self.operations.delete(where.resource, (where.namespace, where.name), preconditions)
         if not gone:
