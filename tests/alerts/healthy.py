@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from meshca.core.actions import Step
+from meshca.core.parse import parse_spec
 from meshca.core.rotation import plan
 from meshca.core.simulation import carry_out, empty
 from meshca.core.situation import Situation, situate
-from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.core.spec import MeshCASpec
 from meshca.core.status import build_status
 from meshca.flow.kinds import KINDS
 from meshca.process.gauges import GAUGES

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from meshca.core.actions import Action, Step
 from meshca.core.model import Absent, Observed, Published, Reload, Root
+from meshca.core.parse import parse_spec
 from meshca.core.schedule import issued_at
 from meshca.core.simulation import carry_out
-from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.core.spec import MeshCASpec
 from meshca.flow.kinds import KINDS
 from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import Algorithm, KeySpec

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from meshca.core.model import Damaged, Listed, Observed, Published, Reload, Root, TargetState
-from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.core.parse import parse_spec
+from meshca.core.spec import MeshCASpec
 from meshca.flow.kinds import KINDS
 from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import Algorithm, KeySpec

@@ -9,8 +9,9 @@ import pytest
 
 from meshca.core.actions import CreateRoot, DestroyRoot, MarkRoot, Step, WriteCA
 from meshca.core.model import Observed, Published
+from meshca.core.parse import parse_spec
 from meshca.core.simulation import carry_out, empty, forecast
-from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.core.spec import MeshCASpec
 from meshca.errors import SpecError
 from meshca.flow.kinds import KINDS
 from meshca.words.names import Reason, RootState

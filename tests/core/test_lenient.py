@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from meshca.core.lenient import read_spec
-from meshca.core.spec import parse_spec
+from meshca.core.parse import parse_spec
 from meshca.flow.kinds import KINDS
 
 TARGET: dict[str, Any] = {"name": "istio", "istio": {"namespace": "mesh"}}

@@ -16,11 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from meshca.core.actions import CreateRoot, DestroyRoot, MarkRoot, Plan, Step, WriteCA
 from meshca.core.model import Absent, Blocked, Damaged, Holding, Observed, Published, Reload, Root, TargetState
+from meshca.core.parse import parse_spec
 from meshca.core.replacement import why_rotate
 from meshca.core.rotation import plan
 from meshca.core.simulation import carry_out
 from meshca.core.situation import phase, situate
-from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.core.spec import MeshCASpec
 from meshca.core.status import next_wake
 from meshca.flow.kinds import KINDS
 from meshca.pki.certs import Certificate

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from meshca.core.spec import DeletionPolicy, parse_spec
+from meshca.core.parse import parse_spec
+from meshca.core.spec import DeletionPolicy
 from meshca.custody.generated import Generated
 from meshca.custody.secret import FromSecret
 from meshca.errors import SpecError

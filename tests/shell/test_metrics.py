@@ -3,10 +3,11 @@
 from prometheus_client import generate_latest
 
 from meshca.core.actions import Step, WriteCA
+from meshca.core.conditions import Trouble
 from meshca.core.model import Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
-from meshca.core.status import Trouble, build_status, troubled_status
+from meshca.core.status import build_status, troubled_status
 from meshca.flow.registry import read_resource
 from meshca.process.metrics import Metrics, Process, ProcessGauges
 from meshca.words.names import STEP_REASONS, Reason

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from meshca.core.actions import Action, CreateRoot, DestroyRoot, WriteBundle, WriteCA
-from meshca.core.spec import parse_spec
+from meshca.core.parse import parse_spec
 from meshca.errors import ConflictError, InternalError, MeshCAError, PKIError, StoreError
 from meshca.flow.kinds import KINDS
 from meshca.flow.refusals import explain, is_for_people, is_lasting

@@ -6,25 +6,22 @@ renew theirs), the User-Agent, the server clock, the count of requests. What an
 answer means is not decided here, beyond turning a refusal into a StoreError.
 """
 
-import asyncio
 import ipaddress
 import json
 import os
-import re
 import socket
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.client import ApiClient
 from yarl import URL
 
 from meshca import __version__
 from meshca.cluster.clock import ServerClock
+from meshca.cluster.credentials import Credentials, load
 from meshca.errors import ConflictError, StoreError
 from meshca.words.names import Reason
 
@@ -32,8 +29,6 @@ USER_AGENT = f"meshca/{__version__}"
 REQUEST_SECONDS = 30.0
 """How long an answer may take; the client's own default is five minutes."""
 CONNECT_SECONDS = 10.0
-RENEWAL_SECONDS = 10.0
-"""Rejected credentials are loaded anew no more often than this."""
 
 OnResponse = Callable[[str, str, int], None]
 """Called with verb (`get`, ..., `watch`), resource (`secrets`, `meshcas/status`) and HTTP status; 0: no answer came."""
@@ -64,7 +59,7 @@ class Connection:
         clock: kept by every answer.
     """
 
-    def __init__(self, credentials: "_Credentials", clock: ServerClock, on_response: OnResponse) -> None:
+    def __init__(self, credentials: "Credentials", clock: ServerClock, on_response: OnResponse) -> None:
         configuration = credentials.configuration
         self.clock = clock
         self.server = str(configuration.host).rstrip("/")
@@ -154,7 +149,7 @@ async def connect(
     Raises:
         StoreError: there is no usable configuration.
     """
-    credentials = _Credentials(await _load(environ), environ)
+    credentials = Credentials(await load(environ), environ)
     return Connection(credentials, clock, on_response)
 
 
@@ -234,72 +229,6 @@ def _resource(path: str) -> str:
             return "/".join(rest[::2])
         case _:
             return ""
-
-
-class _Credentials:
-    """The Authorization header, and where to get another one when it is rejected."""
-
-    def __init__(self, configuration: Configuration, environ: Mapping[str, str]) -> None:
-        self.configuration = configuration
-        self._environ = environ
-        self._lock = asyncio.Lock()
-        self._renewed = -RENEWAL_SECONDS
-
-    async def header(self) -> str | None:
-        """The header's value; in a pod its token is read again every minute (kubernetes.aio incluster_config.py)."""
-        value: str | None = await self.configuration.get_api_key_with_prefix("BearerToken")
-        return value
-
-    async def renew(self, rejected: str | None) -> bool:
-        """Load the configuration again: token files, exec plugins. False if there is nothing new to try.
-
-        The client does not renew an exec plugin's token by itself
-        (kubernetes/aio/config/kube_config.py sets no refresh hook).
-        """
-        async with self._lock:
-            now = time.monotonic()
-            if await self.header() == rejected and now - self._renewed >= RENEWAL_SECONDS:
-                self._renewed = now
-                try:
-                    fresh = await _load(self._environ)
-                except StoreError:
-                    return False
-                self.configuration.api_key = fresh.api_key
-                self.configuration.refresh_api_key_hook = fresh.refresh_api_key_hook
-            return await self.header() != rejected
-
-
-async def _load(environ: Mapping[str, str]) -> Configuration:
-    if not environ.get("KUBECONFIG") and "KUBERNETES_SERVICE_HOST" in environ:
-        return _load_in_pod()
-    path = environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    if not _is_any_file(path):
-        raise StoreError(Reason.API_ERROR, f"there is no {path}: set KUBECONFIG, or run in a pod")
-    configuration = Configuration()
-    try:
-        await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
-    except Exception as error:  # noqa: BLE001  # the loader raises whatever a malformed file makes it trip over
-        raise StoreError(Reason.API_ERROR, f"cannot use {path}: {_harmless(error)}") from None
-    return configuration
-
-
-def _load_in_pod() -> Configuration:
-    configuration = Configuration()
-    try:
-        load_incluster_config(client_configuration=configuration)
-    except (ConfigException, OSError) as error:
-        raise StoreError(Reason.API_ERROR, f"cannot use the pod's ServiceAccount: {error}") from error
-    return configuration
-
-
-def _is_any_file(paths: str) -> bool:
-    return any(Path(each).expanduser().exists() for each in paths.split(os.pathsep) if each)
-
-
-def _harmless(error: Exception) -> str:
-    """Why a configuration cannot be used. The loader's own message can quote a whole user entry, with its key."""
-    missing = re.match(r"Invalid kube-config file\. Expected (key \S+|object with name \S+)", str(error))
-    return f"it has no {missing[1]}" if missing else f"it is no kubeconfig ({type(error).__name__})"
 
 
 def _object(what: str, payload: bytes) -> dict[str, Any]:

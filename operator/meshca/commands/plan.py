@@ -18,8 +18,9 @@ from meshca.core.actions import (
     WriteBundle,
     WriteCA,
 )
+from meshca.core.parse import parse_spec
 from meshca.core.simulation import forecast
-from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.core.spec import MeshCASpec
 from meshca.core.warnings import warnings
 from meshca.errors import SpecError
 from meshca.flow.kinds import KINDS

@@ -11,7 +11,8 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from meshca.core.spec import Kinds, MeshCASpec, parse_spec
+from meshca.core.parse import parse_spec
+from meshca.core.spec import Kinds, MeshCASpec
 from meshca.errors import SpecError
 
 Json = Mapping[str, Any]

@@ -2,10 +2,10 @@
 
 from meshca.core import schedule
 from meshca.core.actions import Ask, Hold, Outcome
+from meshca.core.lifetimes import rotation_time
 from meshca.core.model import Blocked, Holding, Published, Root
 from meshca.core.moves import crl_obstacle, immutable
 from meshca.core.situation import Situation, Standing, is_spent
-from meshca.core.spec import rotation_time
 from meshca.errors import MeshCAError
 from meshca.words.duration import format_duration
 from meshca.words.names import Reason

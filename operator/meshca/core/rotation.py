@@ -1,4 +1,4 @@
-"""The law of rotation: everything that decides what happens next lives in this file.
+"""The law of rotation: what may happen, in which order, and why that is safe. The rules are listed below.
 
 The roots' Secrets say where to go. The newest root's label tells how far a
 rotation has come (`RootState`), and with it what every target should hold:
@@ -25,14 +25,16 @@ arrived (gates.py says when that is known), which makes the phases a barrier
 across targets. A key is made before anything refers to it, and destroyed after
 the last thing that referred to it is gone.
 
-A rule looks at one situation. It yields a Step if it would act now, and a Hold
-for everything it waits for. Order matters: the first Step wins.
+A rule looks at one situation. It yields a Step if it would act now, a Hold for
+everything it waits for, and an Ask for what has to be known first. Order matters:
+the first Step wins. The rules of upkeep are here, those of the phases in phases.py;
+moves.py has what a single target may do, replacement.py when a root is replaced,
+and gates.py whether something has arrived.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from meshca.core import gates
 from meshca.core.actions import (
     NOTHING_ASIDE,
     Aside,
@@ -40,23 +42,26 @@ from meshca.core.actions import (
     CleanRoot,
     CleanTarget,
     CreateRoot,
-    DestroyRoot,
     Hold,
-    MarkRoot,
     Outcome,
     OwnRoot,
     Plan,
     Step,
 )
-from meshca.core.gates import Due, Gate, Missing
-from meshca.core.model import Absent, Blocked, Holding, Observed, Published, Root, TargetState
+from meshca.core.model import Absent, Blocked, Holding, Observed, TargetState
 from meshca.core.moves import advance, cannot_write, immutable, issue, publish_bundle, renew
-from meshca.core.replacement import ambient_holds, load_holds, obstacles, rotates_later, why_abandon, why_rotate
+from meshca.core.phases import (
+    abandon_unused_root,
+    activate_prepared_root,
+    destroy_old_roots,
+    establish_newest_root,
+    rotate_root,
+)
+from meshca.core.replacement import ambient_holds
 from meshca.core.situation import Situation, Standing, situate
 from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.errors import MeshCAError, SpecError
-from meshca.words.names import Reason, RootState, root_secret_name
-from meshca.words.text import roots
+from meshca.words.names import Reason, RootState
 
 Rule = Callable[[Situation], Outcome]
 
@@ -184,88 +189,6 @@ def _first(situation: Situation, standing: Standing, name: str, state: Absent) -
         yield publish_bundle(situation, standing, name)
 
 
-def destroy_old_roots(situation: Situation) -> Outcome:
-    """End a rotation: when the old root has left every bundle for good, destroy its key."""
-    standing = situation.standing
-    if standing is None or standing.state is not RootState.SOLE or not situation.can_sign(standing.newest):
-        return
-    yield from (_held_by_finalizer(situation, root) for root in situation.observed.roots if root.finalizers)
-    doomed = [root.revision for root in standing.older if root.has_key]
-    if not doomed:
-        return
-    message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
-    steps = (
-        Step(
-            DestroyRoot(each),
-            Reason.ROTATION_COMPLETED,
-            f"destroys the key of root {each}: no bundle holds it any more",
-        )
-        for each in doomed
-    )
-    yield from _pass(situation, standing, gates.loaded, Hold(Reason.ROTATION_COMPLETED, message), steps)
-
-
-def _destroy(revision: int) -> Step:
-    message = f"destroys the key of root {revision}: no bundle holds it any more"
-    return Step(DestroyRoot(revision), Reason.ROTATION_COMPLETED, message)
-
-
-def abandon_unused_root(situation: Situation) -> Outcome:
-    """Leave a rotation whose new root never signed, when it cannot or shall not: nothing hangs on it.
-
-    Another root was given instead (such as one that can be proven), or it is not valid
-    yet. The root before it is then the newest again, the bundles shrink, and the way is
-    free for the next one.
-    """
-    standing = situation.standing
-    if standing is None or not _never_signed(situation, standing):
-        return
-    new, why = standing.newest, why_abandon(situation, standing.newest)
-    if why is not None:
-        message = f"gives up root {new.revision}, which never signed: {why}"
-        yield Step(MarkRoot(new.revision, RootState.ABANDONED), Reason.ROOT_ABANDONED, message)
-
-
-def establish_newest_root(situation: Situation) -> Outcome:
-    """Leave Drain: when no certificate under an older root is valid any more, the older roots may go."""
-    standing = situation.standing
-    if standing is None or standing.state is not RootState.ACTIVE:
-        return
-    message = f"waits until no workload certificate under {roots(_revisions(standing.older))} is valid"
-    step = Step(
-        MarkRoot(standing.newest.revision, RootState.SOLE),
-        Reason.ROOT_RETIRED,
-        f"retires {roots(_revisions(standing.older))}: every workload certificate is under"
-        f" root {standing.newest.revision}",
-    )
-    yield from _pass(
-        situation, standing, gates.drained, Hold(Reason.ROOT_RETIRED, message), _if_loaded(situation, step)
-    )
-
-
-def activate_prepared_root(situation: Situation) -> Outcome:
-    """Leave Trust: when every proxy holds the new root, it may sign."""
-    standing = situation.standing
-    if standing is None or standing.state is not RootState.PREPARED:
-        return
-    if held := _unloved(situation, standing):
-        yield from held
-        return
-    new = standing.newest.revision
-    message = f"waits until every proxy trusts root {new}"
-    text = f"lets root {new} sign: every proxy trusts it"
-    step = Step(MarkRoot(new, RootState.ACTIVE), Reason.ROOT_ACTIVATED, text)
-    yield from _pass(
-        situation, standing, gates.trusted, Hold(Reason.ROOT_ACTIVATED, message), _if_loaded(situation, step)
-    )
-
-
-def _unloved(situation: Situation, standing: Standing) -> list[Hold | Ask]:
-    """Name the targets whose ztunnels do not take the given root that is about to sign."""
-    is_given = standing.newest.certificate == situation.observed.given
-    return ambient_holds(situation, "the rotation cannot go on") if is_given else []
-
-
 def renew_intermediates(situation: Situation) -> Outcome:
     """Replace each intermediate in time, with one write, also during a rotation."""
     standing = situation.standing
@@ -275,25 +198,6 @@ def renew_intermediates(situation: Situation) -> Outcome:
         signer = situation.signer_of(target)
         if signer is not None:
             yield renew(situation, name, target, signer)
-
-
-def rotate_root(situation: Situation) -> Outcome:
-    """Begin a rotation: when the root is due, and only if every istiod will take it."""
-    standing = situation.standing
-    if standing is None or not _is_steady(situation, standing):
-        return
-    why = why_rotate(situation, standing)
-    if why is None:
-        yield from rotates_later(situation, standing)
-        return
-    if found := obstacles(situation, standing, why):
-        yield from found
-        return
-    given = situation.spec.root.source.ref is not None
-    action = CreateRoot(situation.next_revision, RootState.PREPARED, given)
-    message = f"starts the rotation from root {standing.newest.revision} to root {action.revision}: {why}"
-    waits = Hold(Reason.ROTATION_STARTED, f"rotates the root because {why}, once the last change is loaded")
-    yield from _pass(situation, standing, gates.loaded, waits, iter([Step(action, Reason.ROTATION_STARTED, message)]))
 
 
 RULES: tuple[Rule, ...] = (
@@ -316,51 +220,6 @@ CARE: tuple[Rule, ...] = (publish, renew_intermediates)
 # --- When every target has arrived --------------------------------------------
 
 
-def _is_steady(situation: Situation, standing: Standing) -> bool:
-    """Tell whether no rotation is under way; one to a root that can sign no more counts as over."""
-    if not situation.can_sign(standing.newest):
-        return True
-    left = [root for root in standing.older if root.has_key and not situation.aside.why(DestroyRoot(root.revision))]
-    return standing.state is RootState.SOLE and not left
-
-
-def _never_signed(situation: Situation, standing: Standing) -> bool:
-    """Tell whether the newest root certainly never signed. Once it may, only the targets can tell: all of them."""
-    if standing.state is RootState.PREPARED:
-        return bool(standing.older)
-    states = situation.observed.targets.values()
-    return standing.state is RootState.ACTIVE and all(
-        isinstance(state, Published)
-        and state.editor is None
-        and situation.signer_of(state) not in {None, standing.newest}
-        for state in states
-    )
-
-
-def _pass(situation: Situation, standing: Standing, gate: Gate, waits: Hold, then: Outcome) -> Outcome:
-    """Go on when every target has arrived; else say what it waits for. Of what is missing its own rule tells."""
-    match gates.barrier(situation, standing, gate):
-        case Ask() as ask:
-            yield ask
-        case Due(at) if situation.now < at:
-            yield Hold(waits.reason, waits.message, at)
-        case Due():
-            yield from then
-        case Missing():
-            return
-
-
-def _if_loaded(situation: Situation, step: Step) -> Outcome:
-    """Leave a phase only if every istiod will still load what follows."""
-    yield from load_holds(situation, "the rotation cannot go on", "nothing is lost by the wait") or (step,)
-
-
-def _held_by_finalizer(situation: Situation, root: Root) -> Hold:
-    secret, finalizers = root_secret_name(situation.spec.name, root.revision), ", ".join(root.finalizers)
-    message = f"Secret {secret} is deleted, but its key is there until somebody takes the finalizer {finalizers} away"
-    return Hold(Reason.FINALIZER_HOLDS, message, stalled=True)
-
-
 def invalid(error: SpecError) -> Hold:
     """Say that a spec is not carried out, and what is done all the same."""
     return Hold(
@@ -370,7 +229,3 @@ def invalid(error: SpecError) -> Hold:
 
 def _blocked(state: Blocked) -> Hold:
     return Hold(state.reason, state.message, stalled=not state.is_transient)
-
-
-def _revisions(roots: tuple[Root, ...]) -> tuple[int, ...]:
-    return tuple(root.revision for root in reversed(roots))

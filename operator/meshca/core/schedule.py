@@ -7,7 +7,8 @@ whether something has arrived core/gates.py's.
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from meshca.core.spec import MeshCASpec, rotation_time
+from meshca.core.lifetimes import rotation_time
+from meshca.core.spec import MeshCASpec
 from meshca.pki.certs import BACKDATE, Certificate
 
 TICK = timedelta(seconds=1)

@@ -7,33 +7,25 @@ while they are true.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from meshca.core.actions import Hold, Plan, Step
 from meshca.core.activity import activity, kept, retrying
+from meshca.core.conditions import Trouble, conditions, merge
 from meshca.core.model import Blocked, Damaged, Observed, Published, Root
 from meshca.core.remembered import remembered
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import TargetSpec
 from meshca.core.warnings import of_roots, warnings
 from meshca.words.names import Condition, Phase, Reason, root_secret_name
-from meshca.words.text import roots, when
+from meshca.words.text import when
 
 Json = dict[str, Any]
 
 LONGEST_HISTORY = 20
 _LATE = timedelta(minutes=5)
 """After which another operator's date was not kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why a pass could not end: something that the operator tries again by itself."""
-
-    reason: Reason
-    message: str
 
 
 def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
@@ -69,7 +61,7 @@ def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
     failed = trouble.reason if trouble else None
     status |= activity(situation, plan, failed, next_wake(plan, situation.now))
     status = remembered(status, before, situation.now)
-    status["conditions"] = _conditions(situation, plan, before, generation, trouble)
+    status["conditions"] = conditions(situation, plan, before, generation, trouble)
     return {key: value for key, value in status.items() if value is not None}
 
 
@@ -79,10 +71,10 @@ def invalid_status(message: str, before: Mapping[str, Any], generation: int, now
         Condition.READY: ("False", Reason.INVALID_SPEC, message),
         Condition.STALLED: ("True", Reason.INVALID_SPEC, message),
     }
-    conditions = _merge(wanted, before, generation, now)
+    merged = merge(wanted, before, generation, now)
     known = {key: value for key, value in before.items() if key != "nextActionTime"}  # it will do nothing
     known |= kept("Held: InvalidSpec", Reason.INVALID_SPEC, message)
-    return {**known, "observedGeneration": generation, "conditions": conditions}
+    return {**known, "observedGeneration": generation, "conditions": merged}
 
 
 def troubled_status(trouble: Trouble, before: Mapping[str, Any], generation: int, now: datetime) -> Json:
@@ -95,7 +87,7 @@ def troubled_status(trouble: Trouble, before: Mapping[str, Any], generation: int
     return {
         **before,
         **retrying(trouble.reason, before),
-        "conditions": _merge(wanted, before, generation, now),
+        "conditions": merge(wanted, before, generation, now),
     }
 
 
@@ -216,96 +208,6 @@ def _current_hold(situation: Situation, plan: Plan) -> Hold | None:
 def _history(before: Mapping[str, Any], done: Sequence[Step], now: datetime) -> list[Json]:
     entries = [{"time": when(now), "reason": step.reason.value, "message": step.message} for step in done]
     return [*(before.get("history") or []), *entries][-LONGEST_HISTORY:]
-
-
-# --- Conditions ---------------------------------------------------------------
-
-_Wanted = Mapping[Condition, tuple[str, str, str]]
-
-
-def _conditions(
-    situation: Situation, plan: Plan, before: Mapping[str, Any], generation: int, trouble: Trouble | None
-) -> list[Json]:
-    wanted: dict[Condition, tuple[str, str, str]] = {Condition.READY: _ready(situation, plan, trouble)}
-    if trouble is not None:
-        wanted[Condition.RECONCILING] = ("True", trouble.reason, trouble.message)
-    stalled = [hold for hold in plan.holds if hold.stalled]
-    if stalled:
-        message = "; ".join(dict.fromkeys(hold.message for hold in stalled))
-        wanted[Condition.STALLED] = ("True", stalled[0].reason, message)
-    return _merge(wanted, before, generation, situation.now)
-
-
-def _ready(situation: Situation, plan: Plan, trouble: Trouble | None) -> tuple[str, Reason, str]:
-    """Ready means: every istiod has a CA that is valid now and that its workloads trust."""
-    unready = (_unready(situation, plan, trouble, target) for target in situation.spec.issuing)
-    first = next((each for each in unready if each is not None), None)
-    if first is not None:
-        return ("False", *first)
-    if situation.spec.partial is not None:
-        return "False", Reason.INVALID_SPEC, situation.spec.partial.message
-    ends = when(min(each.intermediate.not_after for each in situation.published.values()))
-    names = ", ".join(f"{target.ref.namespace}/{target.ref.name}" for target in situation.spec.issuing)
-    return ("True", Reason.ISSUED, f"{_signers(situation)}; {names} valid until {ends}")
-
-
-def _signers(situation: Situation) -> str:
-    """Say which roots sign now: what the targets' intermediates are under, not what shall come."""
-    signers = {root.revision: root for each in situation.published.values() if (root := situation.signer_of(each))}
-    ends = when(min(root.certificate.not_after for root in signers.values()))
-    return f"{roots(sorted(signers))} {'signs' if len(signers) == 1 else 'sign'} until {ends}"
-
-
-def _unready(
-    situation: Situation, plan: Plan, trouble: Trouble | None, target: TargetSpec
-) -> tuple[Reason, str] | None:
-    state = situation.observed.targets.get(target.name)
-    if isinstance(state, Blocked):
-        return state.reason, state.message
-    if not isinstance(state, Published):
-        return (trouble.reason, trouble.message) if trouble else _pending(situation, plan)
-    signer = situation.signer_of(state)
-    chain = [state.intermediate, *([signer.certificate] if signer else [])]
-    ends, begins = min(each.not_after for each in chain), max(each.not_before for each in chain)
-    if situation.now > ends:
-        return Reason.EXPIRED, f"the CA of target {target.name} expired at {when(ends)}; new handshakes fail"
-    if situation.now < begins:
-        return Reason.NOT_YET_VALID, _not_yet_valid(situation, target, begins)
-    return None
-
-
-def _not_yet_valid(situation: Situation, target: TargetSpec, begins: datetime) -> str:
-    message = f"the CA of target {target.name} is not valid before {when(begins)}; new handshakes fail"
-    if situation.observed.is_clock_sure:
-        return f"{message}: it was made by a clock that was ahead, and is replaced"
-    return f"{message}, or the API server's clock is behind: this pod's says otherwise; set the clocks right"
-
-
-def _pending(situation: Situation, plan: Plan) -> tuple[Reason, str]:
-    message = plan.step.message if plan.step else "nothing has been issued yet"
-    if situation.spec.suspend:
-        return Reason.SUSPENDED, f"suspended, so not done: {message}; resume it with spec.suspend: false"
-    stalled = next((hold for hold in plan.holds if hold.stalled), None)
-    return (stalled.reason, stalled.message) if stalled else (Reason.PENDING, message)
-
-
-def _merge(wanted: _Wanted, before: Mapping[str, Any], generation: int, now: datetime) -> list[Json]:
-    """Write the conditions; a time moves only when its status flips."""
-    old = {each["type"]: each for each in before.get("conditions") or []}
-    merged = []
-    for kind, (status, reason, message) in wanted.items():
-        same = old.get(kind.value, {}).get("status") == status
-        merged.append(
-            {
-                "type": kind.value,
-                "status": status,
-                "reason": str(reason),
-                "message": message,
-                "lastTransitionTime": old[kind.value]["lastTransitionTime"] if same else when(now),
-                "observedGeneration": generation,
-            }
-        )
-    return merged
 
 
 def _when(moment: datetime | None) -> str | None:

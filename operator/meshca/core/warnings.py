@@ -1,8 +1,9 @@
 """What works and is unwise, or may turn out badly: said in `status.warnings`, and by `meshca plan`."""
 
 from meshca.core import schedule
+from meshca.core.lifetimes import rotation_time
 from meshca.core.situation import Situation
-from meshca.core.spec import MeshCASpec, rotation_time
+from meshca.core.spec import MeshCASpec
 from meshca.words.names import ANNOTATION_MADE_FOR, root_secret_name
 
 

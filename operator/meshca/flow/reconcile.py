@@ -5,105 +5,48 @@ how it is written flow/apply.py's.
 """
 
 import logging
-import math
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
-from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, Plan, Step, object_of, target_of
-from meshca.core.model import Absent, Blocked, Observed, TargetState
+from meshca.core.actions import Hold, Plan, Step
+from meshca.core.conditions import Trouble
+from meshca.core.model import Observed
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec
 from meshca.core.status import (
-    Trouble,
     build_status,
     has_copies,
     invalid_status,
     is_reported_elsewhere,
-    next_wake,
     reported_targets,
     troubled_status,
 )
-from meshca.errors import ConflictError, InternalError, MeshCAError, StoreError
+from meshca.errors import InternalError, MeshCAError, StoreError
 from meshca.flow.apply import Writer
 from meshca.flow.observe import Snapshot, observe, with_answers
-from meshca.flow.refusals import explain, is_for_people, is_lasting
+from meshca.flow.passing import MOST_STEPS, Pass, delay, look_again, undone, unsettled
+from meshca.flow.refusals import explain
 from meshca.flow.registry import Registry, Resource
 from meshca.flow.repairs import Repairs
 from meshca.flow.report import Reporter
-from meshca.words.names import Reason
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-MOST_STEPS = 256
-"""In one pass: more than any spec needs (targets are limited), less than an endless loop."""
-RECHECK = timedelta(seconds=15)
-"""How soon to look again at what a person must mend: not everything they do raises an event here."""
 RECHECK_RIVAL = timedelta(minutes=5)
 """How soon to see whether the other operator that serves a MeshCA is still there."""
-MARGIN = timedelta(milliseconds=50)
-"""Wake a little after a date rather than a little before."""
 RETELL = timedelta(hours=1)
 """How soon to say again what another operator may have replaced by its own view."""
 CLOCKS_AGREE = timedelta(minutes=2)
 """Within which this pod's clock confirms the API server's."""
-
-
-NOTHING = Plan(None, ())
-
-
-@dataclass(slots=True)
-class Pass:
-    """What one pass has come to.
-
-    Attributes:
-        snapshot: what the cluster holds.
-        aside: what failed, and is left for the next pass; everything else goes on without it.
-        done: the steps that were taken.
-        trouble: the first error, to be raised again when all is reported.
-        words: what people are told of an error, where that is more than its own message.
-        plan: what was decided last.
-    """
-
-    snapshot: Snapshot
-    aside: Aside = NOTHING_ASIDE
-    done: list[Step] = field(default_factory=list)
-    trouble: MeshCAError | None = None
-    words: dict[MeshCAError, str] = field(default_factory=dict)
-    plan: Plan = NOTHING
-
-    def reported(self) -> Observed:
-        """Return what people see: a target that was never written is what kept it from it."""
-        targets = {name: self._state(name, state) for name, state in self.snapshot.observed.targets.items()}
-        return replace(self.snapshot.observed, targets=targets)
-
-    def _state(self, name: str, state: TargetState) -> TargetState:
-        holds = [hold for action, hold in self.aside.actions.items() if target_of(action) == name]
-        if isinstance(state, Absent) and (hold := next(iter(holds), self.aside.objects.get(f"target {name}"))):
-            return Blocked(hold.reason, hold.message, is_transient=not hold.stalled)
-        return state
-
-    def fail(self, action: Action, error: MeshCAError, hold: Hold) -> None:
-        """Set aside what failed: this action, or all about its object if the answer may be another the next time."""
-        if error.reason is not Reason.NAMESPACE_NOT_FOUND:  # nothing failed: it is to be created
-            self.trouble = self.trouble or error
-        self.words[error] = hold.message
-        keep = self.aside.with_action if is_lasting(error) else self.aside.with_object
-        self.aside = keep(action, hold)
-
-    def told(self) -> Trouble | None:
-        """Return what people are told of the trouble; a conflict only means that somebody was faster."""
-        if self.trouble is None or isinstance(self.trouble, ConflictError):
-            return None
-        return Trouble(self.trouble.reason, self.words.get(self.trouble, self.trouble.message))
 
 
 OnReport = Callable[[Resource, Situation, Plan], None]
@@ -216,7 +159,7 @@ class Reconciler:
             if await self._take(resource, spec, step, outcome, now):
                 self._repairs.note(resource.owner.uid, step.action, seen, now)
         else:
-            outcome.trouble = outcome.trouble or _unsettled(outcome)
+            outcome.trouble = outcome.trouble or unsettled(outcome)
         for fault in outcome.plan.faults:
             outcome.trouble = _internal(resource, fault)
         return outcome
@@ -229,8 +172,8 @@ class Reconciler:
     async def _take(self, resource: Resource, spec: MeshCASpec, step: Step, outcome: Pass, now: datetime) -> bool:
         """Take a step, and tell whether it was; if it fails, set it aside."""
         if step.action in (done.action for done in outcome.done):
-            undone = _undone(step)
-            outcome.fail(step.action, undone, Hold(undone.reason, undone.message, stalled=True))
+            mended = undone(step)
+            outcome.fail(step.action, mended, Hold(mended.reason, mended.message, stalled=True))
             return False
         try:
             writer = Writer(self._store, resource.owner, spec, now)
@@ -253,15 +196,15 @@ class Reconciler:
         if self._is_others_to_report(resource, situation, now):
             _log_rival(resource, outcome.plan)
             return RECHECK_RIVAL.total_seconds()
-        delay = _delay(outcome.plan, now)
+        until = delay(outcome.plan, now)
         try:
             await self._write(resource, status, now, outcome.done)
             if error is not None:
                 raise error
         except MeshCAError as failure:
-            failure.look_again = _look_again(failure, delay)
+            failure.look_again = look_again(failure, until)
             raise
-        return delay
+        return until
 
     def _is_others_to_report(self, resource: Resource, situation: Situation, now: datetime) -> bool:
         """Tell whether another operator says what there is to say.
@@ -296,31 +239,6 @@ def _internal(resource: Resource, fault: Exception) -> InternalError:
     return error
 
 
-def _undone(step: Step) -> MeshCAError:
-    what = f"{object_of(step.action)} is not as it was just written: {step.message}"
-    remedy = "let the policy, webhook or controller that changes it leave this object alone"
-    return MeshCAError(Reason.REPAIR_UNDONE, f"{what}; {remedy}")
-
-
-def _unsettled(outcome: Pass) -> MeshCAError:
-    last = outcome.done[-1].message if outcome.done else "nothing"
-    return MeshCAError(Reason.UNSETTLED, f"a pass did not come to an end after {MOST_STEPS} steps, the last: {last}")
-
-
 def _log_rival(resource: Resource, decided: Plan) -> None:
     for hold in decided.holds:
         logger.warning("%s", hold.message, extra={"meshca": resource.owner.name, "reason": hold.reason.value})
-
-
-def _delay(decided: Plan, now: datetime) -> float | None:
-    wake = next_wake(decided, now)
-    dates = [] if wake is None else [wake]
-    if any(hold.stalled for hold in decided.holds):
-        dates.append(now + RECHECK)
-    return (min(dates) - now + MARGIN).total_seconds() if dates else None
-
-
-def _look_again(failure: MeshCAError, delay: float | None) -> float:
-    """Return when to make the next pass at the latest: what is due at a date, or mended by a person, is not kept."""
-    soon = RECHECK.total_seconds() if is_for_people(failure) else math.inf
-    return min(soon, math.inf if delay is None else delay)

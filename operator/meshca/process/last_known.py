@@ -14,8 +14,9 @@ from meshca.core import schedule
 from meshca.core.actions import Plan
 from meshca.core.model import Published
 from meshca.core.moves import renews_at
+from meshca.core.parse import parse_spec
 from meshca.core.situation import Situation
-from meshca.core.spec import MeshCASpec, parse_spec
+from meshca.core.spec import MeshCASpec
 from meshca.flow.kinds import KINDS
 
 Json = Mapping[str, Any]
