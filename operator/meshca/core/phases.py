@@ -28,14 +28,7 @@ def destroy_old_roots(situation: Situation) -> Outcome:
     if not doomed:
         return
     message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
-    steps = (
-        Step(
-            DestroyRoot(each),
-            Reason.ROTATION_COMPLETED,
-            f"destroys the key of root {each}: no bundle holds it any more",
-        )
-        for each in doomed
-    )
+    steps = (_destroy(revision) for revision in doomed)
     yield from _pass(situation, standing, gates.loaded, Hold(Reason.ROTATION_COMPLETED, message), steps)
 
 
