@@ -474,6 +474,20 @@ NOT_AS_WRITTEN: dict[str, Callable[[], Secret]] = {
 }
 
 
+def test_a_config_map_that_was_restored_is_ours_by_its_label_and_our_roots() -> None:
+    restored = with_metadata(config_map(), managedFields=[])
+    assert isinstance(read_bundle(restored), Listed)
+    assert isinstance(read_bundle(restored | {"data": {"root-cert.pem": STRANGER.certificate.pem.decode()}}), Blocked)
+    assert isinstance(read_bundle(with_metadata(restored, labels=None)), Blocked)
+
+
+def test_a_config_map_of_a_meshca_that_is_gone_is_told_of_as_such() -> None:
+    orphan = with_metadata(config_map(), labels={LABEL_MESHCA: "other"})
+    state = kind_of(BUNDLE).read(BUNDLE, orphan, Against(OWNER, [ROOT, ROOT_2], NOW, lambda *_: None))
+    assert isinstance(state, Blocked)
+    assert "does not exist any more" in state.message
+
+
 @pytest.mark.parametrize("make", NOT_AS_WRITTEN.values(), ids=NOT_AS_WRITTEN.keys())
 def test_a_config_map_of_ours_is_written_anew_when_it_holds(make: Callable[[], Secret]) -> None:
     state = read_bundle(make())

@@ -1,12 +1,21 @@
 """What people hear, and the patch that tells it."""
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshca.flow.report import condition_changes, merge_patch
+from demo.controlplane import EmbeddedControlPlane
+from demo.controlplane.faults import Fault
+from meshca.cluster.clock import ServerClock
+from meshca.cluster.connection import call, connect
+from meshca.cluster.store import Store
+from meshca.errors import StoreError
+from meshca.flow.registry import read_resource
+from meshca.flow.report import Reporter, condition_changes, merge_patch
 
 
 def status(ready: str | None = None, reason: str = "Issued", stalled: str | None = None) -> dict[str, Any]:
@@ -69,3 +78,17 @@ def test_a_patch_leads_from_one_object_to_the_other(before: dict[str, Any], afte
 @given(OBJECTS)
 def test_equal_objects_need_no_patch(same: dict[str, Any]) -> None:
     assert merge_patch(same, same) == {}
+
+
+async def test_while_the_status_is_refused_the_same_is_told_once(embedded: EmbeddedControlPlane) -> None:
+    embedded.faults.add(Fault(path="/status", status=403, times=0))
+    connection = await connect(ServerClock(), environ={"KUBECONFIG": str(Path(embedded.kubeconfig))})
+    reporter = Reporter(Store(connection.api), "one")
+    resource = read_resource({"metadata": {"name": "mesh", "uid": "u"}}, "ns")
+    for reason in ("Forbidden", "Forbidden", "QuotaExceeded"):
+        stalled = {"type": "Stalled", "status": "True", "reason": reason, "message": reason}
+        with pytest.raises(StoreError):
+            await reporter.report(resource, {"conditions": [stalled]}, [], datetime(2026, 1, 1, tzinfo=UTC))
+    events = await call(connection.api, "GET", "/apis/events.k8s.io/v1/namespaces/default/events")
+    await connection.close()
+    assert [each["reason"] for each in events["items"]] == ["Forbidden", "QuotaExceeded"]

@@ -36,6 +36,7 @@ class Reporter:
         self._store = store
         self._instance = instance
         self._events = 0
+        self._told: dict[str, list[Change]] = {}
 
     async def report(self, resource: Resource, status: Json, done: Sequence[Step], now: datetime) -> None:
         """Write what is new.
@@ -47,16 +48,21 @@ class Reporter:
             logger.info(step.message, extra={"meshca": resource.owner.name, "reason": step.reason.value})
             if step.reason not in BIRTH:
                 await self._event(resource, "Normal", step.reason.value, step.message, now)
-        for kind, reason, message in condition_changes(resource.status, status):
-            logger.log(
-                logging.WARNING if kind == "Warning" else logging.INFO,
-                message,
-                extra={"meshca": resource.owner.name, "reason": reason},
-            )
-            await self._event(resource, kind, reason, message, now)
+        await self._tell(resource, condition_changes(resource.status, status), now)
         patch = merge_patch(resource.status, status)
         if patch:
             await self._store.patch_status(resource.owner.name, patch)
+        self._told.pop(resource.owner.uid, None)
+
+    async def _tell(self, resource: Resource, changes: "list[Change]", now: datetime) -> None:
+        """Say what is new, once: while the status cannot be written, the same stays new."""
+        if changes == self._told.get(resource.owner.uid):
+            return
+        self._told[resource.owner.uid] = changes
+        for kind, reason, message in changes:
+            level = logging.WARNING if kind == "Warning" else logging.INFO
+            logger.log(level, message, extra={"meshca": resource.owner.name, "reason": reason})
+            await self._event(resource, kind, reason, message, now)
 
     async def _event(self, resource: Resource, kind: str, reason: str, message: str, now: datetime) -> None:
         self._events += 1
@@ -80,8 +86,12 @@ class Reporter:
             logger.warning("%s", error.message, extra={"meshca": owner.name, "reason": error.reason.value})
 
 
-def condition_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (Event type, reason, message) of what people should hear about a change of conditions."""
+Change = tuple[str, str, str]
+"""An Event's type, its reason and its message."""
+
+
+def condition_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Return what people should hear about a change of conditions."""
     old, new = _conditions(before), _conditions(after)
     changes = []
     ready, was_ready = new.get(Condition.READY, {}), old.get(Condition.READY, {})

@@ -68,15 +68,29 @@ class ConfigMap(TargetKind[ConfigMapTarget]):
 def _claim(ref: Ref, found: Json, against: Against) -> Blocked | None:
     """Say who else writes a ConfigMap; None when nobody does."""
     meta, owner = found["metadata"], against.owner
-    claimant = (meta.get("labels") or {}).get(LABEL_MESHCA, owner.name)
+    claimant = str((meta.get("labels") or {}).get(LABEL_MESHCA, owner.name))
     if claimant != owner.name:
-        message = f"{ref} belongs to MeshCA {claimant}; give spec.trustBundle.configMap.name another name"
-        return Blocked(Reason.TARGET_CLAIMED, message)
-    if metadata.our_apply(meta) is None:
+        return Blocked(Reason.TARGET_CLAIMED, f"{ref} {_claimed(claimant, gone=against.wants(claimant, ref) is None)}")
+    if metadata.our_apply(meta) is None and not _is_restored(found, against):
         by = metadata.writer_of(meta)
         message = f"{ref} was made by {by}, not by this MeshCA, and is left alone; remove it if nobody needs it,"
         return Blocked(Reason.FOREIGN_CONFIG_MAP, f"{message} or give spec.trustBundle.configMap.name another name")
     return None
+
+
+def _claimed(claimant: str, *, gone: bool) -> str:
+    rename = "give spec.trustBundle.configMap.name another name"
+    if not gone:
+        return f"belongs to MeshCA {claimant}; {rename}"
+    return f"belongs to MeshCA {claimant}, which does not exist any more; delete it if nobody reads it, or {rename}"
+
+
+def _is_restored(found: Json, against: Against) -> bool:
+    """Tell whether it is ours though there is no record of who wrote it: our label, and our roots alone."""
+    if metadata.entries(found["metadata"]):
+        return False
+    ours = {root.certificate.pem for root in against.roots}
+    return LABEL_MESHCA in (found["metadata"].get("labels") or {}) and bool(pems := _pems(found)) and {*pems} <= ours
 
 
 def _listed(found: Json, against: Against) -> Listed:
