@@ -27,9 +27,9 @@ from meshca.words.names import (
     TLS_CERT,
     TLS_KEY,
 )
-from tests.shell.test_objects import BUNDLE, INTERMEDIATE, NOW, OWNER, PAIR, ROOT, TARGET
+from tests.shell.test_objects import BUNDLE, INTERMEDIATE, NOW, OWNER, PAIR, ROOT
+from tests.shell.test_ports import KINDS
 
-TARGETS = [TARGET, BUNDLE]
 WORDS = st.text(max_size=20) | st.sampled_from(
     ["mesh", "1", "2,1", "9" * 4301, "٣", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "sole", "\ud800", "-1"]
 )
@@ -85,7 +85,7 @@ OBJECTS = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: type(target).__name__)
+@pytest.mark.parametrize("target", KINDS.values(), ids=KINDS.keys())
 @given(secret=OBJECTS)
 def test_a_target_is_read(target: TargetSpec, secret: dict[str, Any]) -> None:
     against = Against(OWNER, [ROOT], NOW, lambda name, _: name == "other" or None)

@@ -101,7 +101,7 @@ def _listed(found: Json, against: Against) -> Listed:
     written_at = metadata.data_written_at(found, against.now)
     return Listed(
         bundle=revisions,
-        intact=len(known) == len(pems) and _text(found) == _file(known) and revisions == newest_first(revisions),
+        intact=0 < len(known) == len(pems) and _text(found) == _file(known) and revisions == newest_first(revisions),
         written_at=written_at,
         bundle_since=written_at,
         owned=against.owner.owns(meta),
