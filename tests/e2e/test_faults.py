@@ -5,6 +5,7 @@ run without faults. The embedded control plane strikes exactly the request that 
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -286,3 +287,32 @@ async def test_an_operator_started_before_its_crd_waits_for_it(world: World) -> 
     assert (status, "CRD" in text) == (503, True)
     await world.cluster.install()
     await operator.leads()
+
+
+# --- What cannot be read ------------------------------------------------------
+
+UNREADABLE: dict[str, tuple[str, Json]] = {
+    "the ConfigMap of its bundle": ("/configmaps/{name}-trust-bundle$", {"trustBundle": {"configMap": {}}}),
+    "the Secret that shall give its next root": (
+        "/secrets/{name}-given$",
+        {"root": {"source": {"secret": {"name": "{name}-given"}}}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "change"), UNREADABLE.values(), ids=UNREADABLE.keys())
+@concurrently
+async def test_an_object_that_cannot_be_read_holds_up_nothing_but_itself(world: World, path: str, change: Json) -> None:
+    await world.started()
+    mesh = await world.mesh()
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    fault = Fault("GET", path.format(name=mesh.name), status=500, message="cannot decrypt it", times=0)
+    world.embedded.faults.add(fault)
+    await mesh.change(json.loads(json.dumps(change).replace("{name}", mesh.name)))
+    assert "cannot decrypt it" in await mesh.says("Reconciling", "True", "APIError")
+    before = mesh.cacerts().files["ca-cert.pem"]
+    await mesh.change({"intermediate": {"issuedAfter": mesh.soon(0)}})
+    await mesh.until(lambda: mesh.cacerts().files["ca-cert.pem"] != before, "the intermediate is renewed")
+    assert mesh.condition("Ready") == ("True", "Issued")
+    fault.times = 1

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from meshca.core.model import Root
 from meshca.core.spec import SourceSpec
-from meshca.errors import PKIError
+from meshca.errors import MeshCAError
 from meshca.pki.certs import KeyPair
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.ref import Ref
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 S_contra = TypeVar("S_contra", bound=SourceSpec, contravariant=True)
 
-Given = KeyPair | PKIError | None
+Given = KeyPair | MeshCAError | None
 """The root that somebody gave, or what is wrong with it; None where roots are made when they are due."""
 
 

@@ -28,6 +28,8 @@ from meshca.words.names import LABEL_MESHCA, Reason
 from meshca.words.ref import Ref
 
 Json = dict[str, Any]
+Got = Json | StoreError | None
+"""An object, why it could not be read, or that there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,14 @@ class Snapshot:
         roots: the roots' Secrets by revision.
         targets: the targets' objects by target name.
         given: the root that somebody gave, when it is sound.
+        unread: why some object could not be read; everything else was.
     """
 
     observed: Observed
     roots: Mapping[int, Json] = field(repr=False)
     targets: Mapping[str, Json | None] = field(repr=False)
     given: KeyPair | None = None
+    unread: StoreError | None = None
 
 
 async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by whom
@@ -58,7 +62,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     reported: Collection[str],
     grant: Grant,
 ) -> Snapshot:
-    """Read the Secrets of a MeshCA.
+    """Read the objects of a MeshCA. One that cannot be read holds up nothing but itself.
 
     Args:
         store: the API server.
@@ -71,21 +75,30 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
         grant: says how a right that is missing in a namespace is given.
 
     Raises:
-        StoreError: the API server failed.
+        StoreError: nothing could be read.
     """
-    secrets, found, source = await asyncio.gather(
+    secrets, read, source = await asyncio.gather(
         store.list_secrets(owner.namespace, f"{LABEL_MESHCA}={owner.name}"),
         asyncio.gather(*(_target(store, owner, grant, target) for target in spec.targets)),
         _source(store, owner, spec),
     )
-    objects_found = dict(zip((target.name for target in spec.targets), found, strict=True))
+    found = dict(zip((target.name for target in spec.targets), read, strict=True))
+    unread = _unread(found, source)
     held = {root.revision: (root, each) for each in secrets if (root := objects.read_root(owner, each))}
     given = await _given(source, owner, spec, now, held)
     against = Against(owner, [root for root, _ in held.values()], now, wants)
-    snapshot = _assemble(spec, against, held, objects_found, given)
+    snapshot = replace(_assemble(spec, against, held, found, given), unread=unread)
     snapshot = replace(snapshot, observed=snapshot.observed.with_warnings(_exposed(owner, spec, source)))
     explained = _explain_absent(snapshot, spec, owner, claimed, reported)
     return replace(explained, observed=await _spare(store, spec, explained.observed, grant))
+
+
+def _unread(found: Mapping[str, Got | Blocked], source: Got) -> StoreError | None:
+    """Return why an object could not be read; if that is true of every target, nothing else is to be done."""
+    errors = [each for each in found.values() if isinstance(each, StoreError)]
+    if errors and len(errors) == len(found):
+        raise errors[0]
+    return next(iter(errors), source if isinstance(source, StoreError) else None)
 
 
 async def with_answers(
@@ -132,7 +145,7 @@ def _assemble(
     spec: MeshCASpec,
     against: Against,
     held: Mapping[int, tuple[Root, Json]],
-    found: Mapping[str, Json | Blocked | None],
+    found: Mapping[str, Got | Blocked],
     given: Given,
 ) -> Snapshot:
     for target in spec.targets:
@@ -148,12 +161,14 @@ def _assemble(
         given_warnings=_warnings(given, against.owner, spec),
         not_for_ztunnel=not_for_ztunnel(given.certificate) if isinstance(given, KeyPair) else None,
     )
-    present = {name: None if isinstance(each, Blocked) else each for name, each in found.items()}
+    present = {name: each if isinstance(each, dict) else None for name, each in found.items()}
     root_objects = {revision: secret for revision, (_, secret) in held.items()}
     return Snapshot(observed, root_objects, present, given if isinstance(given, KeyPair) else None)
 
 
-def _read(target: TargetSpec, found: Json | Blocked | None, against: Against) -> TargetState:
+def _read(target: TargetSpec, found: Got | Blocked, against: Against) -> TargetState:
+    if isinstance(found, StoreError):
+        return Blocked(found.reason, found.message, is_transient=True)
     return found if isinstance(found, Blocked) else kind_of(target).read(target, found, against)
 
 
@@ -182,31 +197,47 @@ def _explain_absent(
 async def _spare(store: Store, spec: MeshCASpec, observed: Observed, grant: Grant) -> Observed:
     """Block the targets that must not get a first object: what is there already would be harmed."""
     absent = [target for target in spec.targets if isinstance(observed.targets[target.name], Absent)]
-    asked = (kind_of(target).spare(store, target, spec.name, observed, grant) for target in absent)
+    asked = (_look_first(store, target, spec, observed, grant) for target in absent)
     for target, blocked in zip(absent, await asyncio.gather(*asked), strict=True):
         observed = observed.with_target(target.name, blocked) if blocked is not None else observed
     return observed
 
 
-async def _target(store: Store, owner: Owner, grant: Grant, target: TargetSpec) -> Json | Blocked | None:
+async def _look_first(
+    store: Store, target: TargetSpec, spec: MeshCASpec, observed: Observed, grant: Grant
+) -> Blocked | None:
+    try:
+        return await kind_of(target).spare(store, target, spec.name, observed, grant)
+    except StoreError as error:
+        message = f"{target.ref} is not written before it is seen what is there already: {error.message}"
+        return Blocked(error.reason, message, is_transient=True)
+
+
+async def _target(store: Store, owner: Owner, grant: Grant, target: TargetSpec) -> Got | Blocked:
     ref = target.ref.within(owner.namespace)
+    found = await _get(store, ref)
+    if isinstance(found, StoreError) and found.reason is Reason.FORBIDDEN:
+        return Blocked(Reason.FORBIDDEN, f"{ref} may not be read; {grant(ref.namespace, ref.name)}")
+    return found
+
+
+async def _source(store: Store, owner: Owner, spec: MeshCASpec) -> Got:
+    ref = spec.root.source.ref
+    return None if ref is None else await _get(store, ref.within(owner.namespace))
+
+
+async def _get(store: Store, ref: Ref) -> Got:
+    """Read an object; that it cannot be is an answer."""
     try:
         return await store.get(ref)
     except StoreError as error:
-        if error.reason is not Reason.FORBIDDEN:
-            raise
-        return Blocked(Reason.FORBIDDEN, f"{ref} may not be read; {grant(ref.namespace, ref.name)}")
+        return StoreError(error.reason, f"{ref} cannot be read: {error.message}", status=error.status)
 
 
-async def _source(store: Store, owner: Owner, spec: MeshCASpec) -> Json | None:
-    ref = spec.root.source.ref
-    return None if ref is None else await store.get(ref.within(owner.namespace))
-
-
-def _exposed(owner: Owner, spec: MeshCASpec, source: Json | None) -> tuple[str, ...]:
+def _exposed(owner: Owner, spec: MeshCASpec, source: Got) -> tuple[str, ...]:
     """Tell of a key that stands in the metadata of a person's own Secret, too. That is theirs to clean."""
     ref = spec.root.source.ref
-    found = key_annotations(source["metadata"]) if source is not None else []
+    found = key_annotations(source["metadata"]) if isinstance(source, dict) else []
     return tuple(_exposed_by(ref.within(owner.namespace), key) for key in found) if ref is not None else ()
 
 
@@ -219,12 +250,16 @@ def _exposed_by(where: Ref, annotation: str) -> str:
 
 
 async def _given(
-    found: Json | None, owner: Owner, spec: MeshCASpec, now: datetime, held: Mapping[int, tuple[Root, Json]]
+    found: Got,
+    owner: Owner,
+    spec: MeshCASpec,
+    now: datetime,
+    held: Mapping[int, tuple[Root, Json]],
 ) -> Given:
     """Judge the root that somebody gave."""
     source = spec.root.source
-    if source.ref is None:
-        return None
+    if source.ref is None or isinstance(found, StoreError):
+        return found if isinstance(found, StoreError) else None
     names = (name for target in spec.issuing for name in ca_kind_of(target).server_names(target))
     asked = Asked(
         found=found,

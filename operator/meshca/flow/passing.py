@@ -10,7 +10,7 @@ from meshca.core.model import Absent, Blocked, Observed, TargetState
 from meshca.core.status import (
     next_wake,
 )
-from meshca.errors import ConflictError, MeshCAError
+from meshca.errors import ConflictError, MeshCAError, StoreError
 from meshca.flow.observe import Snapshot
 from meshca.flow.refusals import is_for_people, is_lasting
 from meshca.words.names import Reason
@@ -74,6 +74,14 @@ class Pass:
         if self.trouble is None or isinstance(self.trouble, ConflictError):
             return None
         return Trouble(self.trouble.reason, self.words.get(self.trouble, self.trouble.message))
+
+
+def unread(snapshot: Snapshot) -> MeshCAError | None:
+    """Return what could not be seen, though everything else could: it is looked at again soon."""
+    targets = snapshot.observed.targets.values()
+    blocked = (state for state in targets if isinstance(state, Blocked) and state.is_transient)
+    errors = (StoreError(state.reason, state.message) for state in blocked)
+    return snapshot.unread or next(errors, None)
 
 
 def undone(step: Step) -> MeshCAError:

@@ -31,7 +31,7 @@ from meshca.core.status import (
 from meshca.errors import InternalError, MeshCAError, StoreError
 from meshca.flow.apply import Writer
 from meshca.flow.observe import Snapshot, observe, with_answers
-from meshca.flow.passing import MOST_STEPS, Pass, delay, look_again, undone, unsettled
+from meshca.flow.passing import MOST_STEPS, Pass, delay, look_again, undone, unread, unsettled
 from meshca.flow.refusals import explain
 from meshca.flow.registry import Registry, Resource
 from meshca.flow.repairs import Repairs
@@ -118,7 +118,8 @@ class Reconciler:
             status = invalid_status(resource.error.message, resource.status, resource.generation, now)
             await self._write(resource, status, now)
             return None
-        outcome = await self._advance(resource, resource.spec, Pass(await self._observe(resource, resource.spec)))
+        snapshot = await self._observe(resource, resource.spec)
+        outcome = await self._advance(resource, resource.spec, Pass(snapshot, trouble=unread(snapshot)))
         return await self._report(resource, resource.spec, outcome)
 
     async def _observe(self, resource: Resource, spec: MeshCASpec) -> Snapshot:
