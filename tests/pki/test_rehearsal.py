@@ -24,7 +24,7 @@ def pair(made: Made) -> certs.KeyPair:
 
 
 def rehearse(made: Made, *others: Made, **mesh: object) -> None:
-    usual = {"namespaces": ["istio-system"], "trust_domain": "cluster.local", "now": NOW, "where": WHERE}
+    usual = {"servers": trust.istiod_names("istio-system"), "trust_domain": "cluster.local", "now": NOW, "where": WHERE}
     trust.rehearse(pair(made), [certs.parse(other.pem) for other in others], **{**usual, **mesh})
 
 
@@ -42,7 +42,7 @@ SOUND = {
     "constrained to the namespaces there are": (
         constrained(DNS("one.svc"), DNS("two.svc")),
         [],
-        {"namespaces": ["one", "two"]},
+        {"servers": [*trust.istiod_names("one"), *trust.istiod_names("two")]},
     ),
     "without an end": (factories.root(not_after=NOW.replace(year=9999, month=12, day=31)), [OLD], {}),
     "in its last second": (factories.root(not_after=NOW + timedelta(seconds=1)), [], {}),
@@ -60,7 +60,7 @@ UNFIT = {
     "constrained to another namespace than one target's": (
         constrained(DNS("one.svc")),
         [],
-        {"namespaces": ["one", "two"]},
+        {"servers": [*trust.istiod_names("one"), *trust.istiod_names("two")]},
         "do not permit istiod.two.svc",
     ),
     "constrained to one of istiod's names": (
