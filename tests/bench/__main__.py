@@ -47,6 +47,11 @@ class Client:
             if response.status not in {201, 409}:
                 raise RuntimeError(await response.text())
 
+    async def delete_all(self, path: str) -> None:
+        async with self._session.delete(self._server.url + path) as response:
+            if response.status != 200:
+                raise RuntimeError(await response.text())
+
     async def watch(self, path: str) -> AsyncIterator[dict[str, Any]]:
         url = f"{self._server.url}{path}?watch=true"
         async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=None), read_bufsize=2**22) as response:
@@ -75,13 +80,17 @@ def meshca(name: str) -> dict[str, Any]:
     }
 
 
-class Operator:
-    """The operator's process and what it has used."""
+OPERATOR = ("-m", "meshca", "run", "--metrics-address", "127.0.0.1:0")
+FLOOR = ("-m", "kopf", "run", "--all-namespaces", "--standalone", "-m", "tests.bench.floor")
 
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
-        environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
-        command = [sys.executable, "-m", "meshca", "run", "--metrics-address", "127.0.0.1:0"]
-        self._process = subprocess.Popen(command, env=environment, stderr=log.open("ab"))
+
+class Operator:
+    """An operator's process and what it has used."""
+
+    def __init__(self, kubeconfig: Path, log: Path, command: tuple[str, ...] = OPERATOR) -> None:
+        path = f"{REPOSITORY / 'operator'}:{REPOSITORY}"
+        environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": path}
+        self._process = subprocess.Popen([sys.executable, *command], env=environment, stderr=log.open("ab"))
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -131,21 +140,21 @@ class Complete:
             await self._news.wait_for(lambda: names <= set(self.at))
 
 
-async def one_by_one(client: Client, complete: Complete, count: int) -> list[float]:
+async def one_by_one(client: Client, complete: Complete, count: int, prefix: str = "one") -> list[float]:
     """Return the milliseconds from apply to complete `cacerts`, one MeshCA after the other."""
     taken = []
     for number in range(count):
         began = time.monotonic()
-        await client.create(MESHCAS, meshca(f"one-{number}"))
-        await complete.wait({f"cacerts-one-{number}"})
-        taken.append((complete.at[f"cacerts-one-{number}"] - began) * 1000)
+        await client.create(MESHCAS, meshca(f"{prefix}-{number}"))
+        await complete.wait({f"cacerts-{prefix}-{number}"})
+        taken.append((complete.at[f"cacerts-{prefix}-{number}"] - began) * 1000)
         await asyncio.sleep(0.2)
     return taken
 
 
-async def burst(client: Client, complete: Complete, count: int) -> float:
+async def burst(client: Client, complete: Complete, count: int, prefix: str = "many") -> float:
     """Return the seconds until all of many MeshCAs that were applied at once are ready."""
-    names = [f"many-{number}" for number in range(count)]
+    names = [f"{prefix}-{number}" for number in range(count)]
     began = time.monotonic()
     ready = asyncio.create_task(_all_ready(client, set(names)))
     lanes = asyncio.Semaphore(32)
@@ -170,9 +179,31 @@ async def _all_ready(client: Client, names: set[str]) -> None:
             return
 
 
+async def floor(server: APIServer, count: int, directory: Path) -> None:
+    """Measure an empty kopf operator on the same API server; leave nothing of it behind."""
+    operator = Operator(server.kubeconfig, directory / "floor.log", FLOOR)
+    async with connected(server) as client:
+        complete = Complete(client)
+        following = asyncio.create_task(complete.follow())
+        await asyncio.sleep(3)
+        taken = await one_by_one(client, complete, ONE_BY_ONE, "floor")
+        cpu = operator.cpu_seconds()
+        seconds = await burst(client, complete, count, "floors")
+        await asyncio.sleep(2)
+        used = (operator.cpu_seconds() - cpu) / count * 1000
+        print(f"floor: kopf, one Secret and status  {statistics.median(taken):8.1f} ms p50, {max(taken):.1f} ms max")
+        print(f"floor: all ready, N={count:<18}{seconds:8.1f} s ({count / seconds:.0f}/s)")
+        print(f"floor: CPU per object               {used:8.2f} ms")
+        operator.stop()
+        for path in (MESHCAS, f"/api/v1/namespaces/{NAMESPACE}/secrets"):
+            await client.delete_all(path)
+        following.cancel()
+
+
 async def bench(server: APIServer, count: int, directory: Path) -> None:
     """Measure and print."""
     kubectl(server)
+    await floor(server, count, directory)
     log = directory / "operator.log"
     operator = Operator(server.kubeconfig, log)
     async with connected(server) as client:
