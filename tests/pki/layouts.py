@@ -7,7 +7,7 @@ what istiod does, as tests/pki/istiodload confirms.
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -170,6 +170,8 @@ CLIENT = intermediate(ROOT, purposes=[ExtendedKeyUsageOID.CLIENT_AUTH])
 IMPOSTOR = root(subject="A stranger's root")
 HEADERS = b"-----BEGIN CERTIFICATE-----\nComment: mine\n\n"
 LEGACY = b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n"
+ABROAD = intermediate(ROOT, subject="A signer from abroad", not_after=datetime(2060, 1, 1, tzinfo=UTC))
+IN_A_ZONE = signed_again(ABROAD, b"\x18\x0f20600101000000Z", b"\x17\x0f4901010000+0100")
 NO_CA = intermediate(ROOT, ca=False, path_length=None)
 
 
@@ -212,6 +214,7 @@ THEIRS: dict[str, Layout] = {
     "a Teletex name in latin-1": start(named(_ASN1Type.T61String, "Acm+ CA", b"Acm\xe9 CA")),
     "an ampersand in a PrintableString": start(named(_ASN1Type.PrintableString, "Acme + Co", b"Acme & Co")),
     "an asterisk in a PrintableString": start(named(_ASN1Type.PrintableString, "Acme + Co", b"Acme * Co")),
+    "a date in a zone, without seconds": start(ca(ABROAD, cert=IN_A_ZONE, chain=IN_A_ZONE)),
     "Windows line ends": start(every_file(ca(), b"\n", b"\r\n")),
     "blank lines and blanks": start(every_file(ca(), b"-----END", b" \t\n\n-----END")),
     "no newline at the end": start({name: text.rstrip() for name, text in ca().items()}),

@@ -483,6 +483,14 @@ EXTENSIONS = {
     "an address of five octets": (sans(encode(0x87, b"\1\2\3\4\5")), REFUSE),
     "a directory name for itself": (sans(encode(0xA4, ACME)), ACCEPT),
     "no name at all for itself": (sans(), ACCEPT),
+    "a critical subjectAltName that Go reads": (
+        plus(extension("2.5.29.17", sequence(encode(0xA4, ACME), encode(0x82, b"ca.acme")), TRUE)),
+        ACCEPT,
+    ),
+    "a critical subjectAltName of which Go reads nothing": (
+        plus(extension("2.5.29.17", sequence(encode(0xA4, ACME)), TRUE)),
+        REFUSE,
+    ),
     "CRL distribution points of a string": (plus(extension("2.5.29.31", encode(IA5, b"x"))), REFUSE),
     "policy constraints of a string": (plus(extension("2.5.29.36", encode(IA5, b"x"))), REFUSE),
     "something behind the extensions": (root(behind=number(5)), REFUSE),

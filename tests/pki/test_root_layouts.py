@@ -129,6 +129,7 @@ READ_BY_ALL = {
     "a CRL distribution point with a damaged name",
     "a CRL distribution point for reasons without octets",
     "another name with something behind it",
+    "a critical subjectAltName of which Go reads nothing",  # read, and refused by Go when it verifies
     "RSASSA-PSS without the parameters that it must have",  # its hash is SHA-1 then, or unknown
     "a policy by a UUID",  # read by Go since 1.22
     "RSASSA-PSS without its parameters",  # nobody can tell its hash

@@ -174,7 +174,7 @@ def _is_pair(cert: bytes, key: bytes) -> bool:
 def _has_not_expired(chain: bytes, now: datetime) -> bool:
     """As Istio's minTTL: the first certificate of the chain that workloads send; none at all will do."""
     first = _first_certificate(chain)
-    return not chain or (first is not None and now < (first.not_after or now))
+    return not chain or (first is not None and (first.not_after is None or now < first.not_after))
 
 
 def _pool(pem: bytes) -> list[Skeleton]:

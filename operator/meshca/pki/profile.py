@@ -101,15 +101,23 @@ def _check_extensions(extensions: tuple[Extension, ...]) -> None:
         if check is None:
             continue
         title, rule = check
-        must(not (extension.critical and name in _NEVER_CRITICAL), f"marks {title} as critical, which Go does not read")
         try:
             rule(extension.value)
         except DERError as error:
             raise DERError(f"has {title} that not every validator reads: it {error}") from None
+        must(not extension.critical or _is_understood(extension), f"marks {title} as critical, which Go does not read")
 
 
 def _list(value: bytes) -> list[Element]:
     return der.only(value, der.SEQUENCE).children()
+
+
+def _is_understood(extension: Extension) -> bool:
+    """Tell whether Go takes an extension as critical: of names it must have one of a kind that it reads."""
+    name = der.dotted(extension.oid)
+    if name == _SUBJECT_ALT_NAME:
+        return any(each.tag in general_names.READ_BY_GO for each in _list(extension.value))
+    return name not in _NEVER_CRITICAL
 
 
 def _key_usage(value: bytes) -> None:
@@ -229,11 +237,12 @@ def _access(value: bytes) -> None:
         der.arcs(each.children()[0])
 
 
+_SUBJECT_ALT_NAME = "2.5.29.17"
 _Rule = Callable[[bytes], None]
 _EXTENSIONS: dict[str, tuple[str, _Rule]] = {
     "2.5.29.14": ("a subjectKeyIdentifier", _key_identifier),
     "2.5.29.15": ("a keyUsage", _key_usage),
-    "2.5.29.17": ("a subjectAltName", _alternative_names),
+    _SUBJECT_ALT_NAME: ("a subjectAltName", _alternative_names),
     "2.5.29.19": ("a basicConstraints", _basic_constraints),
     "2.5.29.30": ("a nameConstraints", _name_constraints),
     "2.5.29.31": ("a cRLDistributionPoints", _distribution_points),
