@@ -5,7 +5,8 @@ from pathlib import Path
 
 from meshca.process.gauges import GAUGES
 from meshca.process.metrics import BUILD, COUNTERS, PROCESS, Family
-from meshca.words.names import STEP_REASONS, Phase
+from meshca.words.names import Phase
+from meshca.words.reasons import Done
 
 PAGE = Path(__file__).with_name("metrics.md")
 
@@ -63,7 +64,7 @@ def page() -> str:
             *_table("A MeshCA", "Gauges, from the pod that holds the lease.", gauges),
             *_table("What happened", "Counters, since the start of the process.", counters),
             f"Phases: {_words(each.value for each in Phase)}.\n",
-            f"Reasons of steps: {_words(each.value for each in STEP_REASONS)}.\n",
+            f"Reasons of steps: {_words(each.value for each in Done)}.\n",
             *_table("The process", "Gauges, from every pod; beside them the usual `process_*`.", process),
             EXAMPLES,
         ]

@@ -10,7 +10,7 @@ from docs.dashboard.now import NOW
 from docs.dashboard.process import OPERATOR
 from docs.dashboard.queries import here, mesh
 from docs.dashboard.rotations import ROTATIONS
-from meshca.words.names import Reason
+from meshca.words.reasons import Done
 
 FILE = Path(__file__).parents[2] / "charts" / "meshca" / "files" / "dashboard.json"
 PAGE = Path(__file__).parents[1] / "dashboard.md"
@@ -24,7 +24,7 @@ SECTIONS = (
     Section(50, "The operator", OPERATOR),
 )
 
-MARKED = (Reason.ROTATION_STARTED, Reason.SIGNER_SWITCHED, Reason.ROTATION_COMPLETED)
+MARKED = (Done.ROTATION_STARTED, Done.SIGNER_SWITCHED, Done.ROTATION_COMPLETED)
 STEPS_TO_MARK = "|".join(reason.value for reason in MARKED)
 
 

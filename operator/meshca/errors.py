@@ -4,7 +4,7 @@ A message never holds a private key or any part of one: errors end in logs,
 Events and status.
 """
 
-from meshca.words.names import Reason
+from meshca.words.reasons import Found, Reason
 
 
 class MeshCAError(Exception):
@@ -28,7 +28,7 @@ class InternalError(MeshCAError):
     """A fault of this program. Names where it is and its kind, never what it choked on: that may be a key."""
 
     def __init__(self, fault: BaseException) -> None:
-        super().__init__(Reason.INTERNAL_ERROR, f"an unexpected {_kind(fault)}; please report it, with the log")
+        super().__init__(Found.INTERNAL_ERROR, f"an unexpected {_kind(fault)}; please report it, with the log")
 
 
 def _kind(fault: BaseException) -> str:
@@ -48,7 +48,7 @@ class SpecError(MeshCAError):
     """
 
     def __init__(self, field: str, message: str, *, is_unknown: bool = False) -> None:
-        super().__init__(Reason.INVALID_SPEC, f"{field}: {message}")
+        super().__init__(Found.INVALID_SPEC, f"{field}: {message}")
         self.field = field
         self.is_unknown = is_unknown
 

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from meshca.process.gauges import GAUGES
 from meshca.process.metrics import BUILD, COUNTERS, PROCESS
-from meshca.words.names import STEP_REASONS, Reason
+from meshca.words.reasons import Found, Unfit
 from tests.alerts.promtool import REPOSITORY, RUNBOOKS, alerts, expressions, groups
 from tests.e2e.process import OperatorProcess
 from tests.support import apiserver
@@ -95,14 +95,14 @@ def test_a_metric_that_is_named_exists(text: str) -> None:
     assert metrics_in(text) <= known_metrics()
 
 
-NEEDS_A_PERSON = (set(Reason) - set(STEP_REASONS)) - {
-    Reason.ISSUED,
-    Reason.PENDING,
-    Reason.SUSPENDED,
-    Reason.API_ERROR,
-    Reason.EXPIRED,
-    Reason.INTERNAL_ERROR,
-    Reason.UNSETTLED,
+NEEDS_A_PERSON = {*Found, *Unfit} - {
+    Found.ISSUED,
+    Found.PENDING,
+    Found.SUSPENDED,
+    Found.API_ERROR,
+    Found.EXPIRED,
+    Found.INTERNAL_ERROR,
+    Found.UNSETTLED,
 }
 """Every reason with which a MeshCA can be Stalled: all but those of what is done, waited for, or tried again."""
 

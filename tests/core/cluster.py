@@ -19,7 +19,8 @@ from meshca.core.spec import MeshCASpec
 from meshca.flow.kinds import KINDS
 from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Found
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TICK = timedelta(seconds=1)
@@ -147,14 +148,14 @@ class Sight:
         )
         targets = {f"t{index}": _target(stored) for index, stored in enumerate(cluster.targets)}
         since = None if cluster.deployed is None else NOW - cluster.deployed * TICK
-        reload = Reload(Reason.MULTI_ROOT_DISABLED if cluster.ignores_roots else None, "", since)
+        reload = Reload(Found.MULTI_ROOT_DISABLED if cluster.ignores_roots else None, "", since)
         return Observed(roots=roots, targets=targets, reloads=dict.fromkeys(targets, reload))
 
     def after(self, cluster: Cluster, action: Action) -> Cluster:
         """Return what is seen once an action has been carried out."""
         if (cluster, action) not in self._written:
             spec = self.spec(cluster)
-            observed = carry_out(spec, self.observed(cluster), Step(action, Reason.PENDING, "nobody reads it"), NOW)
+            observed = carry_out(spec, self.observed(cluster), Step(action, Found.PENDING, "nobody reads it"), NOW)
             read = self._read(spec, observed)
             self._written[cluster, action] = read._replace(
                 ignores_roots=cluster.ignores_roots, deployed=cluster.deployed

@@ -10,7 +10,8 @@ from meshca.core.spec import MeshCASpec
 from meshca.flow.kinds import KINDS
 from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Found
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 P256 = KeySpec(Algorithm.ECDSA, 256)
@@ -20,7 +21,7 @@ LONG_AGO = NOW - timedelta(days=20)
 
 PREPARED, ACTIVE, SOLE = RootState.PREPARED, RootState.ACTIVE, RootState.SOLE
 LOADS = Reload(None, "")
-IGNORES = Reload(Reason.MULTI_ROOT_DISABLED, "istiod would ignore the new root")
+IGNORES = Reload(Found.MULTI_ROOT_DISABLED, "istiod would ignore the new root")
 
 
 def spec(**fields: Any) -> MeshCASpec:

@@ -10,7 +10,8 @@ from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
 from meshca.errors import PKIError, SpecError
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Found, Reason, Unfit
 from tests.core.situations import (
     ACTIVE,
     LONG_AGO,
@@ -48,7 +49,7 @@ A, B = root(1, SOLE), root(2, SOLE)
 EARLY = root(1, SOLE, made=NOW + DAY)
 GIVEN_B = root(2, PREPARED, given=True)
 OTHER = root(9, name="another").certificate
-COPY = Blocked(Reason.TARGET_CLAIMED, "its MeshCA is gone", is_orphan=True)
+COPY = Blocked(Found.TARGET_CLAIMED, "its MeshCA is gone", is_orphan=True)
 
 OLD_FILES = {
     "an old cacerts is put over ours after the rotation: the root that workloads trust signs at once": Row(
@@ -95,7 +96,7 @@ OLD_FILES = {
     "a root whose Secret is held by a finalizer is told of, and trusted no more": Row(
         observed([root(1, SOLE, has_key=False, finalizers=("example.com/hold",)), B], published(B, 2)),
         None,
-        (Reason.FINALIZER_HOLDS,),
+        (Found.FINALIZER_HOLDS,),
     ),
 }
 
@@ -104,12 +105,12 @@ METADATA = {
         observed([A], published(A, 1, wrong=("label x",))), WriteCA("istio", 1, (1,), issue=False)
     ),
     "the same label was changed again: it is told, and left": Row(
-        observed([A], published(A, 1, wrong=("label x",), is_undone=True)), None, (Reason.REPAIR_UNDONE,)
+        observed([A], published(A, 1, wrong=("label x",), is_undone=True)), None, (Found.REPAIR_UNDONE,)
     ),
     "a label that does not stay never stands before a renewal": Row(
         observed([A], published(A, 1, wrong=("label x",), is_undone=True, ends=NOW + DAY)),
         WriteCA("istio", 1, (1,), issue=True),
-        (Reason.REPAIR_UNDONE,),
+        (Found.REPAIR_UNDONE,),
     ),
     "a key was to be read in an annotation: its intermediate is replaced first": Row(
         observed([A], published(A, 1, exposed=True, strays=("annotation x",))),
@@ -122,17 +123,17 @@ METADATA = {
         observed([root(1, SOLE, strays=("owner",))], published(A, 1)), CleanRoot(1, ("owner",))
     ),
     "an immutable Secret is told of while nothing is due": Row(
-        observed([A], published(A, 1, immutable=True)), None, (Reason.SECRET_IMMUTABLE,)
+        observed([A], published(A, 1, immutable=True)), None, (Found.SECRET_IMMUTABLE,)
     ),
     "no rotation begins that could not write it": Row(
         observed([root(1, SOLE, made=NOW - timedelta(days=9 * 365))], published(A, 1, immutable=True)),
         None,
-        (Reason.SECRET_IMMUTABLE, Reason.SECRET_IMMUTABLE),
+        (Found.SECRET_IMMUTABLE, Found.SECRET_IMMUTABLE),
     ),
     "nor is the other target's renewal held": Row(
         observed([A], published(A, 1, immutable=True), published(A, 1, ends=NOW + DAY)),
         WriteCA("t1", 1, (1,), issue=True),
-        (Reason.SECRET_IMMUTABLE,),
+        (Found.SECRET_IMMUTABLE,),
         several(2),
     ),
 }
@@ -189,15 +190,15 @@ WAY_OUT = {
         observed(
             [A, root(2, ACTIVE, given=True)],
             published(A, 2, 1, since=NOW),
-            Blocked(Reason.FORBIDDEN, "not to be read"),
+            Blocked(Found.FORBIDDEN, "not to be read"),
             given=OTHER,
         ),
         None,
-        (Reason.FORBIDDEN,),
+        (Found.FORBIDDEN,),
         several(2, root=GIVEN),
     ),
     "what is given instead is no good: it stays": Row(
-        observed([A, GIVEN_B], published(A, 2, 1, since=NOW), given=PKIError(Reason.ROOT_UNFIT, "no good")),
+        observed([A, GIVEN_B], published(A, 2, 1, since=NOW), given=PKIError(Unfit.ROOT_UNFIT, "no good")),
         None,
         (),
         spec(root=GIVEN),
@@ -218,7 +219,7 @@ WAY_OUT = {
         observed([], COPY, given=OTHER), CreateRoot(1, SOLE, given=True), (), spec(root=GIVEN)
     ),
     "a target's MeshCA is gone and no root is given: none is made": Row(
-        observed([], COPY), None, (Reason.TARGET_CLAIMED,)
+        observed([], COPY), None, (Found.TARGET_CLAIMED,)
     ),
 }
 
@@ -228,39 +229,39 @@ NOT_UNDERSTOOD = {
     "an intermediate is renewed": Row(
         observed([A], published(A, 1, ends=NOW + DAY)),
         WriteCA("istio", 1, (1,), issue=True),
-        (Reason.INVALID_SPEC,),
+        (Found.INVALID_SPEC,),
         PARTIAL,
     ),
     "a Secret that was edited is put back": Row(
         observed([A], published(A, 1, intact=False)),
         WriteCA("istio", 1, (1,), issue=False),
-        (Reason.INVALID_SPEC,),
+        (Found.INVALID_SPEC,),
         PARTIAL,
     ),
     "a bundle that was lost is put back": Row(
         observed([A], published(A, intact=False)),
         WriteCA("istio", 1, (1,), issue=False),
-        (Reason.INVALID_SPEC,),
+        (Found.INVALID_SPEC,),
         PARTIAL,
     ),
     "a Secret that was deleted comes back": Row(
         observed([A], Absent(was_published=True)),
         WriteCA("istio", 1, (1,), issue=True),
-        (Reason.INVALID_SPEC,),
+        (Found.INVALID_SPEC,),
         PARTIAL,
     ),
-    "nothing is made that never was": Row(observed([A], Absent()), None, (Reason.INVALID_SPEC,), PARTIAL),
-    "no root is made": Row(observed([], Absent()), None, (Reason.INVALID_SPEC,), PARTIAL),
+    "nothing is made that never was": Row(observed([A], Absent()), None, (Found.INVALID_SPEC,), PARTIAL),
+    "no root is made": Row(observed([], Absent()), None, (Found.INVALID_SPEC,), PARTIAL),
     "no rotation begins": Row(
         observed([root(1, SOLE, made=NOW - timedelta(days=9 * 365))], published(A, 1)),
         None,
-        (Reason.INVALID_SPEC,),
+        (Found.INVALID_SPEC,),
         PARTIAL,
     ),
     "no phase is left": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW - T - D - 2 * SECOND)),
         None,
-        (Reason.INVALID_SPEC,),
+        (Found.INVALID_SPEC,),
         PARTIAL,
     ),
 }

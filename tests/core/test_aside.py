@@ -10,13 +10,13 @@ from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, WriteCA, obj
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.targets.istio.kind import IstioTarget
-from meshca.words.names import Reason
+from meshca.words.reasons import Done, Found
 from meshca.words.ref import Ref
 from tests.core import test_accidents, test_rotation
 from tests.core.situations import LOADS, LONG_AGO, NOW, SOLE, observed, published, root, spec
 
 DAY = timedelta(days=1)
-REFUSED = Hold(Reason.WRITE_REFUSED, "refused", stalled=True)
+REFUSED = Hold(Found.WRITE_REFUSED, "refused", stalled=True)
 BESIDE = "beside"
 
 
@@ -84,7 +84,7 @@ def test_no_phase_is_left_while_a_target_could_not_be_written() -> None:
             continue
         aside = NOTHING_ASIDE.with_action(step.action, REFUSED)
         after = plan(situation.spec, situation.observed, NOW, aside).step
-        assert after is None or after.reason not in {Reason.ROOT_ACTIVATED, Reason.ROOT_RETIRED}, name
+        assert after is None or after.reason not in {Done.ROOT_ACTIVATED, Done.ROOT_RETIRED}, name
 
 
 def test_an_intermediate_whose_own_bundle_does_not_prove_it_waits_for_the_bundle() -> None:

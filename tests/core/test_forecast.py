@@ -14,7 +14,8 @@ from meshca.core.simulation import carry_out, empty, forecast
 from meshca.core.spec import MeshCASpec
 from meshca.errors import SpecError
 from meshca.flow.kinds import KINDS
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Done
 from tests.core.chronicle import Chronicle, Content
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -116,9 +117,9 @@ def test_every_rotation_has_all_its_steps_in_order_and_waits_between(fields: dic
         assert activated.step.action == MarkRoot(new, RootState.ACTIVE)
         assert retired.step.action == MarkRoot(new, RootState.SOLE)
         assert end.step.action == DestroyRoot(new - 1)
-        assert {each.step.reason for each in trusts} == {Reason.TRUST_PUBLISHED}
-        assert {each.step.reason for each in switches} == {Reason.SIGNER_SWITCHED}
-        assert {each.step.reason for each in drops} == {Reason.TRUST_REMOVED}
+        assert {each.step.reason for each in trusts} == {Done.TRUST_PUBLISHED}
+        assert {each.step.reason for each in switches} == {Done.SIGNER_SWITCHED}
+        assert {each.step.reason for each in drops} == {Done.TRUST_REMOVED}
         assert len(drops) == everywhere
         assert activated.at - trusts[-1].at > overlap
         assert retired.at - switches[-1].at > overlap
@@ -131,11 +132,11 @@ def by_rotation(years: Iterator[Moment]) -> Iterator[list[Moment]]:
     """Yield the steps of each whole rotation; renewals between them are left out."""
     steps: list[Moment] = []
     for moment in years:
-        if moment.step.reason is Reason.ROTATION_STARTED:
+        if moment.step.reason is Done.ROTATION_STARTED:
             steps = [moment]
-        elif steps and moment.step.reason is not Reason.INTERMEDIATE_RENEWED:
+        elif steps and moment.step.reason is not Done.INTERMEDIATE_RENEWED:
             steps.append(moment)
-        if moment.step.reason is Reason.ROTATION_COMPLETED:
+        if moment.step.reason is Done.ROTATION_COMPLETED:
             yield steps
             steps = []
 
@@ -143,7 +144,7 @@ def by_rotation(years: Iterator[Moment]) -> Iterator[list[Moment]]:
 def test_the_default_replaces_a_root_every_eight_years_and_an_intermediate_every_sixty_days() -> None:
     steps = list(moments(parse_spec("mesh", {}, KINDS)))
 
-    starts = [each.at for each in steps if each.step.reason is Reason.ROTATION_STARTED]
+    starts = [each.at for each in steps if each.step.reason is Done.ROTATION_STARTED]
     assert starts == [START + timedelta(hours=number * (87600 - 17520)) for number in (1, 2, 3)]
     issues = [each.at for each in steps if isinstance(each.step.action, WriteCA) and each.step.action.issue]
     assert max(later - earlier for earlier, later in pairwise(issues)) == timedelta(days=60)

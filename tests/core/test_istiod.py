@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from meshca.targets.istio.istiod import judge
-from meshca.words.names import Reason
+from meshca.words.reasons import Found, Reason
 
 ON = [{"name": "ISTIO_MULTIROOT_MESH", "value": "true"}]
 
@@ -31,20 +31,20 @@ def lonely(**parts: Any) -> dict[str, Any]:
 ROLLED_OUT = {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}
 
 TABLE: dict[str, tuple[list[dict[str, Any]], Reason | None]] = {
-    "stock Istio has the flag off": ([deployment(env=[])], Reason.MULTI_ROOT_DISABLED),
+    "stock Istio has the flag off": ([deployment(env=[])], Found.MULTI_ROOT_DISABLED),
     "the flag is on": ([deployment()], None),
-    "the flag is said to be off": ([deployment(env=[{**ON[0], "value": "false"}])], Reason.MULTI_ROOT_DISABLED),
+    "the flag is said to be off": ([deployment(env=[{**ON[0], "value": "false"}])], Found.MULTI_ROOT_DISABLED),
     "the flag is on as Go reads it": ([deployment(env=[{**ON[0], "value": "T"}])], None),
-    "a word that Go does not read as true": ([deployment(env=[{**ON[0], "value": "yes"}])], Reason.MULTI_ROOT_DISABLED),
+    "a word that Go does not read as true": ([deployment(env=[{**ON[0], "value": "yes"}])], Found.MULTI_ROOT_DISABLED),
     "the flag comes from a ConfigMap": (
         [deployment(env=[{"name": "ISTIO_MULTIROOT_MESH", "valueFrom": {"configMapKeyRef": {}}}])],
-        Reason.ISTIOD_UNKNOWN,
+        Found.ISTIOD_UNKNOWN,
     ),
-    "no istiod at all": ([], Reason.ISTIOD_NOT_FOUND),
-    "an istiod scaled to nothing": ([deployment(replicas=0)], Reason.ISTIOD_NOT_FOUND),
+    "no istiod at all": ([], Found.ISTIOD_NOT_FOUND),
+    "an istiod scaled to nothing": ([deployment(replicas=0)], Found.ISTIOD_NOT_FOUND),
     "an old revision scaled to nothing does not count": ([deployment(env=[], replicas=0), deployment()], None),
-    "one revision of two would ignore it": ([deployment(), deployment(env=[])], Reason.MULTI_ROOT_DISABLED),
-    "Istio 1.19 never loads changed roots": ([deployment("istio/pilot:1.19.10")], Reason.ISTIOD_TOO_OLD),
+    "one revision of two would ignore it": ([deployment(), deployment(env=[])], Found.MULTI_ROOT_DISABLED),
+    "Istio 1.19 never loads changed roots": ([deployment("istio/pilot:1.19.10")], Found.ISTIOD_TOO_OLD),
     "Istio 1.20 can": ([deployment("istio/pilot:1.20.0")], None),
     "a distroless image": ([deployment("gcr.io/istio-release/pilot:1.31.0-rc.0-distroless")], None),
     "an image by tag and digest": ([deployment("reg.example:5000/istio/pilot:v1.29@sha256:abc")], None),
@@ -52,17 +52,17 @@ TABLE: dict[str, tuple[list[dict[str, Any]], Reason | None]] = {
         [deployment("istio/pilot@sha256:abc", labels={"app.kubernetes.io/version": "1.30.0"})],
         None,
     ),
-    "an image by digest alone": ([deployment("reg.example:5000/pilot@sha256:abc")], Reason.ISTIOD_UNKNOWN),
-    "an image of one's own": ([deployment("istio/pilot:latest")], Reason.ISTIOD_UNKNOWN),
-    "no container of istiod's name": ([deployment(container="istiod")], Reason.ISTIOD_UNKNOWN),
+    "an image by digest alone": ([deployment("reg.example:5000/pilot@sha256:abc")], Found.ISTIOD_UNKNOWN),
+    "an image of one's own": ([deployment("istio/pilot:latest")], Found.ISTIOD_UNKNOWN),
+    "no container of istiod's name": ([deployment(container="istiod")], Found.ISTIOD_UNKNOWN),
     "an only container of another name": ([lonely(container="istiod")], None),
     "rolled out": ([deployment(status=ROLLED_OUT)], None),
     "the flag was just set, and the roll-out has not begun": (
         [deployment(status=ROLLED_OUT | {"observedGeneration": 1})],
-        Reason.ISTIOD_UNKNOWN,
+        Found.ISTIOD_UNKNOWN,
     ),
-    "an old pod is still there": ([deployment(status=ROLLED_OUT | {"replicas": 2})], Reason.ISTIOD_UNKNOWN),
-    "a new pod is not there yet": ([deployment(status=ROLLED_OUT | {"updatedReplicas": 0})], Reason.ISTIOD_UNKNOWN),
+    "an old pod is still there": ([deployment(status=ROLLED_OUT | {"replicas": 2})], Found.ISTIOD_UNKNOWN),
+    "a new pod is not there yet": ([deployment(status=ROLLED_OUT | {"updatedReplicas": 0})], Found.ISTIOD_UNKNOWN),
 }
 
 

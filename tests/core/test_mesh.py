@@ -12,7 +12,7 @@ from meshca.pki import certs
 from meshca.pki.certs import KeyPair, make_root
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.targets.istio.mesh import Ours, Traces, is_asked, judge
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 from tests.core.situations import NOW, spec
 from tests.pki.factories import Recipe, rsa_key
 
@@ -146,7 +146,7 @@ def test_is_served(traces: Traces, ours: Ours) -> None:
 def test_is_left_alone(traces: Traces, ours: Ours, words: str) -> None:
     found = judge(TARGET, traces, ours, was_published=False)
     assert found is not None
-    assert found.reason is Reason.MESH_HAS_ANOTHER_CA
+    assert found.reason is Found.MESH_HAS_ANOTHER_CA
     assert words in found.message
     assert "istio-system/cacerts is not written" in found.message
     assert not found.is_transient

@@ -15,7 +15,8 @@ from meshca.core.actions import CreateRoot, DestroyRoot, Step, WriteCA
 from meshca.core.model import Observed, Published
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Done, Found
 from tests.core.world import Planner, State, World, canonical
 
 
@@ -115,13 +116,13 @@ def test_the_states_are_those_of_whole_rotations() -> None:
 
     steps = [step for state in states if (step := world.decide(state.cluster))]
     assert {step.reason for step in steps} == {
-        Reason.ROTATION_STARTED,
-        Reason.TRUST_PUBLISHED,
-        Reason.ROOT_ACTIVATED,
-        Reason.SIGNER_SWITCHED,
-        Reason.ROOT_RETIRED,
-        Reason.TRUST_REMOVED,
-        Reason.ROTATION_COMPLETED,
+        Done.ROTATION_STARTED,
+        Done.TRUST_PUBLISHED,
+        Done.ROOT_ACTIVATED,
+        Done.SIGNER_SWITCHED,
+        Done.ROOT_RETIRED,
+        Done.TRUST_REMOVED,
+        Done.ROTATION_COMPLETED,
     }
     held = {istiod.loaded.bundle for state in states for istiod in state.istiods}
     assert held == {(1,), (2, 1), (2,), (3, 2)}, "old roots are still in sight when the next rotation is under way"
@@ -204,7 +205,7 @@ def _after(since: datetime, seconds: int, now: datetime, action: WriteCA | Creat
 
 
 def _step(action: WriteCA | CreateRoot | DestroyRoot) -> Step:
-    return Step(action, Reason.PENDING, str(action))
+    return Step(action, Found.PENDING, str(action))
 
 
 @pytest.mark.parametrize("keeps_the_old", [False, True], ids=["{A} to {B}", "grow and switch in one write"])

@@ -26,14 +26,15 @@ from meshca.core.status import next_wake
 from meshca.flow.kinds import KINDS
 from meshca.pki.certs import Certificate
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.words.names import Phase, Reason, RootState
+from meshca.words.names import Phase, RootState
+from meshca.words.reasons import Found
 from meshca.words.ref import Ref
 from tests.core.chronicle import Chronicle, Content
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-NOT_OURS = Blocked(Reason.FOREIGN_SECRET, "not ours")
-LOADS, IGNORES = Reload(None, ""), Reload(Reason.MULTI_ROOT_DISABLED, "")
+NOT_OURS = Blocked(Found.FOREIGN_SECRET, "not ours")
+LOADS, IGNORES = Reload(None, ""), Reload(Found.MULTI_ROOT_DISABLED, "")
 KEYS = (KeySpec(Algorithm.ECDSA, 256), KeySpec(Algorithm.ECDSA, 384))
 MOST_STEPS = 40
 """In one pass, of at most three targets: more than any change needs."""

@@ -12,7 +12,8 @@ from meshca.core.situation import phase, situate
 from meshca.core.spec import MeshCASpec
 from meshca.errors import PKIError
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.words.names import Phase, Reason
+from meshca.words.names import Phase
+from meshca.words.reasons import Done, Found, Reason, Unfit
 from tests.core.situations import (
     ACTIVE,
     IGNORES,
@@ -36,7 +37,7 @@ from tests.core.situations import (
 DEFAULTS = spec()
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
-FOREIGN = Blocked(Reason.FOREIGN_SECRET, "not ours")
+FOREIGN = Blocked(Found.FOREIGN_SECRET, "not ours")
 DONE = NOW - T - D - 2 * SECOND
 """A change so long ago that every wait after it is over."""
 GIVEN = {"source": {"secret": {"name": "mine"}}}
@@ -76,24 +77,24 @@ BIRTH = {
     ),
     "all is well: nothing": Row(observed([A], published(A, 1)), None),
     "the only target is foreign: no key is made for it": Row(
-        observed([], FOREIGN), None, Phase.PENDING, stalled=(Reason.FOREIGN_SECRET,)
+        observed([], FOREIGN), None, Phase.PENDING, stalled=(Found.FOREIGN_SECRET,)
     ),
     "one of two targets is foreign: the other is served": Row(
         observed([A], FOREIGN, Absent()),
         WriteCA("t1", 1, (1,), issue=True),
         Phase.PENDING,
         several(2),
-        (Reason.FOREIGN_SECRET,),
+        (Found.FOREIGN_SECRET,),
     ),
     "a given root is imported": Row(
         observed([], Absent(), given=A.certificate), CreateRoot(1, SOLE, given=True), Phase.PENDING, spec(root=GIVEN)
     ),
     "a given root that is no good is told, and nothing is made": Row(
-        observed([], Absent(), given=PKIError(Reason.ROOT_EXPIRED, "expired")),
+        observed([], Absent(), given=PKIError(Unfit.ROOT_EXPIRED, "expired")),
         None,
         Phase.PENDING,
         spec(root=GIVEN),
-        (Reason.ROOT_EXPIRED,),
+        (Unfit.ROOT_EXPIRED,),
     ),
     "a ConfigMap is wanted: the bundle is published": Row(
         observed([A], published(A, 1)).with_target(BUNDLE, Absent()),
@@ -125,13 +126,13 @@ BIRTH = {
         None,
         Phase.TRUST,
         WITH_BUNDLE,
-        (Reason.FOREIGN_SECRET,),
+        (Found.FOREIGN_SECRET,),
     ),
     "a ConfigMap is another's: no rotation begins": Row(
         observed([OLD], published(OLD, 1)).with_target(BUNDLE, FOREIGN),
         None,
         spec=WITH_BUNDLE,
-        stalled=(Reason.FOREIGN_SECRET,),
+        stalled=(Found.FOREIGN_SECRET,),
     ),
     "a ConfigMap is all that there is to see after the old root has gone: nothing": Row(
         observed([B], published(B, 2)).with_target(BUNDLE, listed(2, since=NOW)), None, spec=WITH_BUNDLE
@@ -144,13 +145,13 @@ INTERMEDIATES = {
         WriteCA("t0", 1, (2, 1), issue=True),
         Phase.TRUST,
         several(2),
-        (Reason.FOREIGN_SECRET,),
+        (Found.FOREIGN_SECRET,),
     ),
     "an intermediate is renewed while istiod's flag holds up the switch": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE, ends=NOW + DAY), reload=IGNORES),
         WriteCA("istio", 1, (2, 1), issue=True),
         Phase.TRUST,
-        stalled=(Reason.MULTI_ROOT_DISABLED,),
+        stalled=(Found.MULTI_ROOT_DISABLED,),
     ),
     "an intermediate under the old root is renewed while its target waits to switch": Row(
         observed([A, root(2, ACTIVE)], published(A, 2, 1, since=NOW - T, ends=NOW + DAY)),
@@ -158,7 +159,7 @@ INTERMEDIATES = {
         Phase.SWITCH,
     ),
     "a CRL is there: istiod would refuse a new intermediate, and the old one still works": Row(
-        observed([A], published(A, 1, ends=NOW + DAY, has_crl=True)), None, stalled=(Reason.CRL_PRESENT,)
+        observed([A], published(A, 1, ends=NOW + DAY, has_crl=True)), None, stalled=(Found.CRL_PRESENT,)
     ),
     "a CRL is there and the intermediate has expired: there is nothing left to lose": Row(
         observed([A], published(A, 1, ends=NOW - DAY, has_crl=True)), RENEW
@@ -181,7 +182,7 @@ INTERMEDIATES = {
     "an intermediate as long as its root cannot gain by renewal": Row(
         observed([OLD], published(OLD, 1, ends=OLD.certificate.not_after), reload=IGNORES),
         None,
-        stalled=(Reason.MULTI_ROOT_DISABLED,),
+        stalled=(Found.MULTI_ROOT_DISABLED,),
     ),
     "another key type is wanted: a new intermediate": Row(
         observed([A], published(A, 1)), RENEW, spec=spec(intermediate={"privateKey": {"algorithm": "RSA"}})
@@ -235,25 +236,25 @@ ROTATION = {
     ),
     "the last change is not loaded: no rotation yet": Row(observed([OLD], published(OLD, 1, written_at=NOW - D)), None),
     "istiod would ignore it: held before the first write": Row(
-        observed([OLD], published(OLD, 1), reload=IGNORES), None, stalled=(Reason.MULTI_ROOT_DISABLED,)
+        observed([OLD], published(OLD, 1), reload=IGNORES), None, stalled=(Found.MULTI_ROOT_DISABLED,)
     ),
     "istiod would ignore it, but its owner says it is live": Row(
         observed([OLD], published(OLD, 1), reload=IGNORES),
         CreateRoot(2, PREPARED),
         spec=spec(targets=[{"name": "istio", "istio": {"rootReload": "Live"}}]),
     ),
-    "a CRL is there: held": Row(observed([OLD], published(OLD, 1, has_crl=True)), None, stalled=(Reason.CRL_PRESENT,)),
+    "a CRL is there: held": Row(observed([OLD], published(OLD, 1, has_crl=True)), None, stalled=(Found.CRL_PRESENT,)),
     "a CRL appears in Trust: the new root may not sign yet": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE, has_crl=True)),
         None,
         Phase.TRUST,
-        stalled=(Reason.CRL_PRESENT,),
+        stalled=(Found.CRL_PRESENT,),
     ),
     "one target is foreign: no rotation without it": Row(
         observed([OLD], published(OLD, 1), FOREIGN),
         None,
         spec=several(2),
-        stalled=(Reason.FOREIGN_SECRET,),
+        stalled=(Found.FOREIGN_SECRET,),
     ),
     "Prepare: the new root joins the bundle, the old one goes on signing": Row(
         observed([A, root(2, PREPARED)], published(A, 1)),
@@ -285,13 +286,13 @@ ROTATION = {
         None,
         Phase.TRUST,
         several(2),
-        (Reason.FOREIGN_SECRET,),
+        (Found.FOREIGN_SECRET,),
     ),
     "Trust does not end when istiod has stopped loading roots": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE), reload=IGNORES),
         None,
         Phase.TRUST,
-        stalled=(Reason.MULTI_ROOT_DISABLED,),
+        stalled=(Found.MULTI_ROOT_DISABLED,),
     ),
     "Trust begins anew when istiod was only lately told to load changed roots": Row(
         observed(
@@ -421,7 +422,7 @@ LOSS = {
         observed([lost(1), root(2, PREPARED)], published(lost(1), 2, 1, since=NOW - D, ends=NOW + DAY)),
         None,
         Phase.TRUST,
-        stalled=(Reason.ROOT_KEY_LOST,),
+        stalled=(Found.ROOT_KEY_LOST,),
     ),
     "the new root of a rotation is lost before it signed: it leaves again": Row(
         observed([A, lost(2)], published(A, 2, 1, since=NOW - T, signer_since=LONG_AGO)),
@@ -444,13 +445,13 @@ LOSS = {
         MarkRoot(2, ACTIVE),
         Phase.PREPARE,
         several(2),
-        (Reason.ROOT_KEY_LOST,),
+        (Found.ROOT_KEY_LOST,),
     ),
     "a lost root cannot serve a target that is not there": Row(
         observed([lost(1)], published(lost(1), 1), Absent()),
         CreateRoot(2, PREPARED),
         spec=several(2),
-        stalled=(Reason.ROOT_KEY_LOST,),
+        stalled=(Found.ROOT_KEY_LOST,),
     ),
 }
 
@@ -506,16 +507,16 @@ IMPORT = {
         spec=spec(root=GIVEN),
     ),
     "the Secret was spoilt: the root in use serves on": Row(
-        observed([replace(A, given=True)], published(A, 1), given=PKIError(Reason.ROOT_KEY_MISMATCH, "mismatch")),
+        observed([replace(A, given=True)], published(A, 1), given=PKIError(Unfit.ROOT_KEY_MISMATCH, "mismatch")),
         None,
         spec=spec(root=GIVEN),
-        stalled=(Reason.ROOT_KEY_MISMATCH,),
+        stalled=(Unfit.ROOT_KEY_MISMATCH,),
     ),
     "a given root is due: its owner is asked for the next": Row(
         observed([replace(OLD, given=True)], published(OLD, 1), given=OLD.certificate),
         None,
         spec=spec(root=GIVEN),
-        stalled=(Reason.WAITING_FOR_ROOT,),
+        stalled=(Found.WAITING_FOR_ROOT,),
     ),
     "from given to generated: the next root is generated": Row(
         observed([replace(A, given=True)], published(A, 1)), CreateRoot(2, PREPARED)
@@ -602,13 +603,13 @@ def test_a_root_that_ztunnel_refuses_holds_a_rotation_where_there_are_ztunnels()
     free = plan(wanted, observed([old], published(old, 1), reload=plain, given=new, **UNLOVED), NOW)
     assert held.step is None
     (hold,) = [each for each in held.holds if each.stalled]
-    assert hold.reason is Reason.ROOT_NOT_FOR_ZTUNNEL
+    assert hold.reason is Unfit.ROOT_NOT_FOR_ZTUNNEL
     assert (
         "has a unique identifier: ztunnel drops such a root, and there are ambient workloads; give another"
         in hold.message
     )
     assert free.step is not None
-    assert free.step.reason is Reason.ROTATION_STARTED
+    assert free.step.reason is Done.ROTATION_STARTED
 
 
 MINE = root(2).certificate
@@ -634,4 +635,4 @@ def test_nothing_is_signed_that_ztunnels_refuse(seen: Observed, word: str) -> No
     )
     assert without.step is not None
     assert with_them.step is None
-    assert Reason.ROOT_NOT_FOR_ZTUNNEL in {hold.reason for hold in with_them.holds if hold.stalled}
+    assert Unfit.ROOT_NOT_FOR_ZTUNNEL in {hold.reason for hold in with_them.holds if hold.stalled}

@@ -21,7 +21,7 @@ from meshca.core.status import (
     troubled_status,
 )
 from meshca.core.warnings import warnings
-from meshca.words.names import Reason
+from meshca.words.reasons import Done, Found
 from tests.core.situations import (
     ACTIVE,
     IGNORES,
@@ -73,13 +73,13 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
         {"Ready": READY, "Stalled": ("True", "MultiRootDisabled")},
     ),
     "a foreign Secret": (
-        report(observed([A], Blocked(Reason.FOREIGN_SECRET, "not ours"))),
+        report(observed([A], Blocked(Found.FOREIGN_SECRET, "not ours"))),
         {"Ready": ("False", "ForeignSecret"), "Stalled": ("True", "ForeignSecret")},
     ),
     "a target that failed for now": (
         report(
-            observed([A], Blocked(Reason.API_ERROR, "no answer", is_transient=True)),
-            trouble=Trouble(Reason.API_ERROR, "no answer"),
+            observed([A], Blocked(Found.API_ERROR, "no answer", is_transient=True)),
+            trouble=Trouble(Found.API_ERROR, "no answer"),
         ),
         {"Ready": ("False", "APIError"), "Reconciling": ("True", "APIError")},
     ),
@@ -151,7 +151,7 @@ def test_a_condition_keeps_its_time_until_its_status_flips() -> None:
 
 
 def test_the_history_keeps_the_last_twenty_steps() -> None:
-    step = Step(WriteCA("istio", 1, (1,), issue=True), Reason.INTERMEDIATE_RENEWED, "renewed")
+    step = Step(WriteCA("istio", 1, (1,), issue=True), Done.INTERMEDIATE_RENEWED, "renewed")
     status: dict[str, Any] = {}
     for number in range(25):
         status = report(observed([A], published(A, 1)), before=status, done=[replace(step, message=f"step {number}")])
@@ -191,7 +191,7 @@ def test_unwise_durations_are_told() -> None:
     assert report(observed([A], published(A, 1)), short)["warnings"] == warnings(short)
 
 
-CLAIMED = Blocked(Reason.TARGET_CLAIMED, "another operator's", home="elsewhere")
+CLAIMED = Blocked(Found.TARGET_CLAIMED, "another operator's", home="elsewhere")
 THEIRS = {"observedGeneration": 7, "roots": [{}], "nextActionTime": "2026-01-01T12:00:00Z"}
 
 
@@ -202,7 +202,7 @@ THEIRS = {"observedGeneration": 7, "roots": [{}], "nextActionTime": "2026-01-01T
         pytest.param(CLAIMED, THEIRS | {"observedGeneration": 6}, False, id="it has not seen this spec"),
         pytest.param(CLAIMED, THEIRS | {"nextActionTime": "2026-01-01T11:50:00Z"}, False, id="it is late: it is gone"),
         pytest.param(CLAIMED, {}, False, id="nobody has reported"),
-        pytest.param(Blocked(Reason.TARGET_CLAIMED, "a MeshCA's"), THEIRS, False, id="another MeshCA has the target"),
+        pytest.param(Blocked(Found.TARGET_CLAIMED, "a MeshCA's"), THEIRS, False, id="another MeshCA has the target"),
         pytest.param(published(A, 1), THEIRS, False, id="the target is ours"),
     ],
 )
@@ -213,13 +213,13 @@ def test_a_status_is_left_to_another_operator_that_serves_the_meshca(state, stat
 # --- What was last known ------------------------------------------------------
 
 LATER = NOW + DAY
-UNREADABLE = Blocked(Reason.FORBIDDEN, "may not be read; kubectl create rolebinding")
+UNREADABLE = Blocked(Found.FORBIDDEN, "may not be read; kubectl create rolebinding")
 UNSEEN: dict[str, Any] = {
     "a right that was lost": UNREADABLE,
-    "a Secret that somebody replaced": Blocked(Reason.FOREIGN_SECRET, "not ours"),
+    "a Secret that somebody replaced": Blocked(Found.FOREIGN_SECRET, "not ours"),
     "a Secret that another MeshCA claims": CLAIMED,
-    "a namespace that is gone": Blocked(Reason.NAMESPACE_NOT_FOUND, "no namespace"),
-    "an API server that fails": Blocked(Reason.API_ERROR, "no answer", is_transient=True),
+    "a namespace that is gone": Blocked(Found.NAMESPACE_NOT_FOUND, "no namespace"),
+    "an API server that fails": Blocked(Found.API_ERROR, "no answer", is_transient=True),
     "a Secret that was deleted": Absent(),
     "a Secret that was damaged": damaged(1),
 }
@@ -280,7 +280,7 @@ def test_nothing_is_made_up_of_what_was_never_seen() -> None:
             lambda good: invalid_status("spec.root: nonsense", good, 8, LATER), id="a spec that makes no sense"
         ),
         pytest.param(
-            lambda good: troubled_status(Trouble(Reason.FORBIDDEN, "Secrets may not be listed"), good, 7, LATER),
+            lambda good: troubled_status(Trouble(Found.FORBIDDEN, "Secrets may not be listed"), good, 7, LATER),
             id="roots that may not be listed",
         ),
         pytest.param(lambda good: report(observed([A], published(A, 1)), spec(suspend=True), good), id="suspended"),
@@ -327,12 +327,12 @@ ACTIVITIES: dict[str, tuple[dict[str, Any], str, str]] = {
         f"resume by {SOON}",
     ),
     "an API server that fails": (
-        troubled_status(Trouble(Reason.API_ERROR, "no answer"), LAST, 7, NOW),
+        troubled_status(Trouble(Found.API_ERROR, "no answer"), LAST, 7, NOW),
         "Retrying: APIError",
         "tries again",
     ),
     "roots that may not be listed": (
-        troubled_status(Trouble(Reason.FORBIDDEN, "no"), LAST, 7, NOW),
+        troubled_status(Trouble(Found.FORBIDDEN, "no"), LAST, 7, NOW),
         "Held: Forbidden",
         "give the operator its rights",
     ),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from meshca.errors import PKIError
 from meshca.pki import certs
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.words.names import Reason
+from meshca.words.reasons import Unfit
 from tests.pki import openssl
 from tests.pki.factories import Recipe, armored, intermediate, name, p256, patched, root, rsa_key
 
@@ -117,7 +117,7 @@ def test_parse_bundle_refuses(pem, message):
     with pytest.raises(PKIError, match=message) as caught:
         certs.parse_bundle(pem)
 
-    assert caught.value.reason is Reason.ROOT_UNREADABLE
+    assert caught.value.reason is Unfit.ROOT_UNREADABLE
 
 
 # The library warns of them, and so does not refuse them.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from meshca.errors import PKIError
 from meshca.pki import certs, der, keys, profile, root
 from meshca.pki.der import DERError, Element
-from meshca.words.names import Reason
+from meshca.words.reasons import Unfit
 from tests.pki.factories import NOW, armored, pkcs8, rsa_key
 from tests.pki.root_layouts import KEY, ROOTS, number
 from tests.pki.root_layouts import root as layout
@@ -124,4 +124,4 @@ def test_no_library_sees_the_numbers_of(pem, written_by_us, monkeypatch):
     with pytest.raises(PKIError) as caught:
         keys.load(pem, written_by_us=written_by_us)
 
-    assert caught.value.reason is Reason.ROOT_KEY_UNSUPPORTED
+    assert caught.value.reason is Unfit.ROOT_KEY_UNSUPPORTED

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meshca.errors import PKIError
 from meshca.pki import der, keys
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.words.names import Reason
+from meshca.words.reasons import Reason, Unfit
 from tests.pki import openssl
 from tests.pki.factories import armored, pkcs8, root, rsa_key
 
@@ -98,7 +98,7 @@ def test_load_reads(key, pem):
 
 def foreign_keys() -> dict[str, tuple[bytes, Reason, str]]:
     """What people have in their tls.key: sentence -> file, reason, words of the remedy."""
-    unreadable, unsupported = Reason.ROOT_UNREADABLE, Reason.ROOT_KEY_UNSUPPORTED
+    unreadable, unsupported = Unfit.ROOT_UNREADABLE, Unfit.ROOT_KEY_UNSUPPORTED
     plain = pkcs8(EC_KEY)
     password = ["-aes-256-cbc", "-passout", "pass:secret"]
     ssh = ed25519.Ed25519PrivateKey.generate().private_bytes(

@@ -18,7 +18,7 @@ from meshca.errors import PKIError
 from meshca.pki import certs, root
 from meshca.pki.certs import KeyPair
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.words.names import Reason
+from meshca.words.reasons import Unfit
 from tests.pki import factories
 from tests.pki.factories import NOW
 
@@ -122,7 +122,7 @@ def test_an_expired_root_signs_nothing():
     with pytest.raises(PKIError, match="expired at 2025-01-01T01:00:00Z") as caught:
         make_intermediate(issuer, now=NOW + timedelta(hours=1))
 
-    assert caught.value.reason is Reason.ROOT_EXPIRED
+    assert caught.value.reason is Unfit.ROOT_EXPIRED
 
 
 UTC_TIME, GENERALIZED_TIME = b"\x17\x0d", b"\x18\x0f"

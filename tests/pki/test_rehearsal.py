@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from meshca.errors import PKIError
 from meshca.pki import certs, root, trust
 from meshca.pki.der import sequence
-from meshca.words.names import Reason
+from meshca.words.reasons import Unfit
 from tests.pki import factories
 from tests.pki.factories import NOW, Made, armored, p256, pkcs8
 from tests.pki.root_layouts import Layout, oid
@@ -90,7 +90,7 @@ def test_a_root_fails(made, others, mesh, words):
     with pytest.raises(PKIError) as caught:
         rehearse(made, *others, **mesh)
 
-    assert caught.value.reason is Reason.ROOT_UNFIT
+    assert caught.value.reason is Unfit.ROOT_UNFIT
     assert caught.value.message.startswith(WHERE)
     assert words in caught.value.message
 

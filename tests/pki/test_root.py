@@ -10,7 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from meshca.errors import PKIError
 from meshca.pki import certs, keys, root
-from meshca.words.names import Reason
+from meshca.words.reasons import Reason, Unfit
 from tests.pki import factories, openssl
 from tests.pki.factories import NOW, Made, Recipe, intermediate, leaf, name, p256, pkcs8, rsa_key
 
@@ -103,7 +103,7 @@ def test_a_root_signed_with_md5_is_weak(tmp_path):
     with pytest.raises(PKIError, match="signed with MD5") as caught:
         root.check_root(tls_crt, tls_key, now=certs.parse(tls_crt).not_before, where=WHERE)
 
-    assert caught.value.reason is Reason.ROOT_WEAK
+    assert caught.value.reason is Unfit.ROOT_WEAK
 
 
 def test_a_root_that_signs_itself_with_sha1_is_taken_with_a_warning(tmp_path):
@@ -132,55 +132,55 @@ ENCRYPTED = openssl.run("pkey", "-aes-256-cbc", "-passout", "pass:secret", stdin
 ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")
 ED25519 = ed25519.Ed25519PrivateKey.generate()
 BAD: dict[str, tuple[Files, Reason, str]] = {
-    "no certificate": ((None, GOOD.key_pem), Reason.ROOT_SECRET_INCOMPLETE, "no tls.crt; create it with"),
-    "no key": ((GOOD.pem, None), Reason.ROOT_SECRET_INCOMPLETE, "no tls.key; create it with"),
-    "an empty key": ((GOOD.pem, b""), Reason.ROOT_SECRET_INCOMPLETE, "no tls.key; create it with"),
-    "neither": ((None, None), Reason.ROOT_SECRET_INCOMPLETE, "no tls.crt"),
-    "something else than PEM": ((b"hello", GOOD.key_pem), Reason.ROOT_UNREADABLE, "tls.crt: there is no PEM block"),
+    "no certificate": ((None, GOOD.key_pem), Unfit.ROOT_SECRET_INCOMPLETE, "no tls.crt; create it with"),
+    "no key": ((GOOD.pem, None), Unfit.ROOT_SECRET_INCOMPLETE, "no tls.key; create it with"),
+    "an empty key": ((GOOD.pem, b""), Unfit.ROOT_SECRET_INCOMPLETE, "no tls.key; create it with"),
+    "neither": ((None, None), Unfit.ROOT_SECRET_INCOMPLETE, "no tls.crt"),
+    "something else than PEM": ((b"hello", GOOD.key_pem), Unfit.ROOT_UNREADABLE, "tls.crt: there is no PEM block"),
     "certificate and key exchanged": (
         (GOOD.key_pem, GOOD.pem),
-        Reason.ROOT_UNREADABLE,
+        Unfit.ROOT_UNREADABLE,
         "it holds a PRIVATE KEY; it must hold the root",
     ),
-    "a whole chain": ((CHILD.pem + GOOD.pem, CHILD.key_pem), Reason.ROOT_UNREADABLE, "2 certificates where one"),
-    "a damaged certificate": ((GOOD.pem[:-90], GOOD.key_pem), Reason.ROOT_UNREADABLE, "tls.crt: the PEM is damaged"),
-    "a damaged key": ((GOOD.pem, GOOD.key_pem[:-60]), Reason.ROOT_UNREADABLE, "tls.key: the PEM is damaged"),
-    "an encrypted key": ((GOOD.pem, ENCRYPTED), Reason.ROOT_UNREADABLE, "tls.key: the private key is encrypted"),
-    "the key of another certificate": ((GOOD.pem, pkcs8(p256())), Reason.ROOT_KEY_MISMATCH, "is not the key of"),
-    "the key of another family": ((GOOD.pem, RSA_ROOT.key_pem), Reason.ROOT_KEY_MISMATCH, "is not the key of"),
-    "its end behind it": (made_with(not_after=NOW - timedelta(seconds=1)), Reason.ROOT_EXPIRED, "2024-12-31T23:59:59Z"),
+    "a whole chain": ((CHILD.pem + GOOD.pem, CHILD.key_pem), Unfit.ROOT_UNREADABLE, "2 certificates where one"),
+    "a damaged certificate": ((GOOD.pem[:-90], GOOD.key_pem), Unfit.ROOT_UNREADABLE, "tls.crt: the PEM is damaged"),
+    "a damaged key": ((GOOD.pem, GOOD.key_pem[:-60]), Unfit.ROOT_UNREADABLE, "tls.key: the PEM is damaged"),
+    "an encrypted key": ((GOOD.pem, ENCRYPTED), Unfit.ROOT_UNREADABLE, "tls.key: the private key is encrypted"),
+    "the key of another certificate": ((GOOD.pem, pkcs8(p256())), Unfit.ROOT_KEY_MISMATCH, "is not the key of"),
+    "the key of another family": ((GOOD.pem, RSA_ROOT.key_pem), Unfit.ROOT_KEY_MISMATCH, "is not the key of"),
+    "its end behind it": (made_with(not_after=NOW - timedelta(seconds=1)), Unfit.ROOT_EXPIRED, "2024-12-31T23:59:59Z"),
     "its beginning ahead": (
         made_with(not_before=NOW + timedelta(hours=1)),
-        Reason.ROOT_NOT_YET_VALID,
+        Unfit.ROOT_NOT_YET_VALID,
         "not valid before 2025-01-01T01:00:00Z",
     ),
-    "an RSA 1024 key": (made_with(key=rsa_key(1024)), Reason.ROOT_WEAK, "RSA 1024"),
+    "an RSA 1024 key": (made_with(key=rsa_key(1024)), Unfit.ROOT_WEAK, "RSA 1024"),
     "a signature by an algorithm nobody knows": (
         (factories.patched(GOOD.pem, ECDSA_WITH_SHA256, ECDSA_WITH_SHA256[:-1] + b"\x09"), GOOD.key_pem),
-        Reason.ROOT_WEAK,
+        Unfit.ROOT_WEAK,
         "signed with an unknown hash",
     ),
-    "an Ed25519 key": (made_with(key=ED25519), Reason.ROOT_KEY_UNSUPPORTED, "neither RSA nor ECDSA"),
-    "a P-521 key": (made_with(key=ec.generate_private_key(ec.SECP521R1())), Reason.ROOT_KEY_UNSUPPORTED, "P-256"),
-    "an RSA key longer than Envoy takes": (endless_rsa(), Reason.ROOT_KEY_UNSUPPORTED, "8192"),
-    "no basicConstraints": (made_with(ca=None), Reason.ROOT_NOT_CA, "no basicConstraints"),
-    "CA:FALSE": (made_with(ca=False), Reason.ROOT_NOT_CA, "CA:TRUE"),
-    "keyUsage without keyCertSign": (made_with(usages=["crl_sign"]), Reason.ROOT_NOT_CA, "no keyCertSign"),
-    "a leaf instead of the root": (files(leaf(GOOD)), Reason.ROOT_NOT_CA, "give the root"),
-    "an intermediate instead of the root": (files(CHILD), Reason.ROOT_NOT_SELF_SIGNED, "issued by CN=Root, not by"),
-    "its own name, but another's signature": (impostor(), Reason.ROOT_NOT_SELF_SIGNED, "not by its own key"),
-    "a pathLen of 0": (made_with(path_length=0), Reason.ROOT_PATH_TOO_SHORT, "without pathLen"),
+    "an Ed25519 key": (made_with(key=ED25519), Unfit.ROOT_KEY_UNSUPPORTED, "neither RSA nor ECDSA"),
+    "a P-521 key": (made_with(key=ec.generate_private_key(ec.SECP521R1())), Unfit.ROOT_KEY_UNSUPPORTED, "P-256"),
+    "an RSA key longer than Envoy takes": (endless_rsa(), Unfit.ROOT_KEY_UNSUPPORTED, "8192"),
+    "no basicConstraints": (made_with(ca=None), Unfit.ROOT_NOT_CA, "no basicConstraints"),
+    "CA:FALSE": (made_with(ca=False), Unfit.ROOT_NOT_CA, "CA:TRUE"),
+    "keyUsage without keyCertSign": (made_with(usages=["crl_sign"]), Unfit.ROOT_NOT_CA, "no keyCertSign"),
+    "a leaf instead of the root": (files(leaf(GOOD)), Unfit.ROOT_NOT_CA, "give the root"),
+    "an intermediate instead of the root": (files(CHILD), Unfit.ROOT_NOT_SELF_SIGNED, "issued by CN=Root, not by"),
+    "its own name, but another's signature": (impostor(), Unfit.ROOT_NOT_SELF_SIGNED, "not by its own key"),
+    "a pathLen of 0": (made_with(path_length=0), Unfit.ROOT_PATH_TOO_SHORT, "without pathLen"),
     "extendedKeyUsage for servers only": (
         made_with(purposes=[PURPOSES.SERVER_AUTH]),
-        Reason.ROOT_UNFIT,
+        Unfit.ROOT_UNFIT,
         "serverAuth and clientAuth both",
     ),
-    "extendedKeyUsage for code": (made_with(purposes=[PURPOSES.CODE_SIGNING]), Reason.ROOT_UNFIT, "extendedKeyUsage"),
-    "name constraints on directory names": (made_with(constraints=DIRECTORY), Reason.ROOT_UNFIT, "name constraints"),
-    "an empty subject": (made_with(subject=None), Reason.ROOT_UNFIT, "empty subject"),
+    "extendedKeyUsage for code": (made_with(purposes=[PURPOSES.CODE_SIGNING]), Unfit.ROOT_UNFIT, "extendedKeyUsage"),
+    "name constraints on directory names": (made_with(constraints=DIRECTORY), Unfit.ROOT_UNFIT, "name constraints"),
+    "an empty subject": (made_with(subject=None), Unfit.ROOT_UNFIT, "empty subject"),
     "an unknown critical extension": (
         made_with(extra=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\5\0"), True)]),
-        Reason.ROOT_UNFIT,
+        Unfit.ROOT_UNFIT,
         "1.2.3 as critical",
     ),
 }

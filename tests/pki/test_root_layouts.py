@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from meshca.errors import PKIError
 from meshca.pki import certs, keys, root, trust
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.words.names import Reason
+from meshca.words.reasons import Unfit
 from tests.pki import validators
 from tests.pki.factories import LEAF_USAGES, PEER_PURPOSES, WORKLOAD, armored, key_usage, p256, pkcs8
 from tests.pki.root_layouts import KEY, P384_KEY, REFUSE, ROOTS, RSA, WARN
@@ -190,4 +190,4 @@ def test_a_refusal_says_why(sentence, words):
         judge(ROOTS[sentence][0])
 
     assert words in caught.value.message
-    assert caught.value.reason in {Reason.ROOT_UNFIT, Reason.ROOT_KEY_UNSUPPORTED, Reason.ROOT_UNREADABLE}
+    assert caught.value.reason in {Unfit.ROOT_UNFIT, Unfit.ROOT_KEY_UNSUPPORTED, Unfit.ROOT_UNREADABLE}

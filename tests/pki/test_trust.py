@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from meshca.errors import PKIError
 from meshca.pki import certs, trust
 from meshca.pki.certs import KeyPair
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 from tests.pki import factories
 from tests.pki.factories import NOW, Made, intermediate, name, p256, rsa_key
 
@@ -191,7 +191,7 @@ def test_prove_refuses(layout, words):
     with pytest.raises(PKIError) as caught:
         layout.prove()
 
-    assert caught.value.reason is Reason.CHAIN_NOT_PROVEN
+    assert caught.value.reason is Found.CHAIN_NOT_PROVEN
     assert words in caught.value.message
 
 
@@ -203,7 +203,7 @@ BUNDLE = (certs.parse(A.pem),)
 def refusal(signer: KeyPair, chain_pem: bytes, *bundles: tuple[certs.Certificate, ...]) -> str:
     with pytest.raises(PKIError) as caught:
         trust.prove(signer, chain_pem, bundles, trust_domain="cluster.local", now=NOW)
-    assert caught.value.reason is Reason.CHAIN_NOT_PROVEN
+    assert caught.value.reason is Found.CHAIN_NOT_PROVEN
     return caught.value.message
 
 

@@ -12,7 +12,7 @@ from meshca import __version__
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import REQUEST_SECONDS, call, connect, retry_after
 from meshca.errors import ConflictError, StoreError
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 from tests.shell.scripted_api import connected, kubeconfig, serving, status, stream
 from tests.shell.virtual_time import in_virtual_time
 
@@ -59,14 +59,14 @@ async def test_a_call_sends_query_and_body_and_returns_the_object(tmp_path):
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        pytest.param(status(403), (StoreError, Reason.FORBIDDEN, 403, None), id="a missing right"),
-        pytest.param(status(404), (StoreError, Reason.API_ERROR, 404, None), id="nothing there"),
-        pytest.param(status(409), (ConflictError, Reason.API_ERROR, 409, None), id="a conflict"),
-        pytest.param(status(429, **{"Retry-After": "7"}), (StoreError, Reason.API_ERROR, 429, 7.0), id="too much"),
-        pytest.param(status(500), (StoreError, Reason.API_ERROR, 500, None), id="an error of the server"),
-        pytest.param(web.Response(status=502, text="<html>"), (StoreError, Reason.API_ERROR, 502, None), id="a proxy"),
-        pytest.param(web.Response(text="<html>"), (StoreError, Reason.API_ERROR, 0, None), id="no JSON"),
-        pytest.param(web.json_response([1]), (StoreError, Reason.API_ERROR, 0, None), id="no object"),
+        pytest.param(status(403), (StoreError, Found.FORBIDDEN, 403, None), id="a missing right"),
+        pytest.param(status(404), (StoreError, Found.API_ERROR, 404, None), id="nothing there"),
+        pytest.param(status(409), (ConflictError, Found.API_ERROR, 409, None), id="a conflict"),
+        pytest.param(status(429, **{"Retry-After": "7"}), (StoreError, Found.API_ERROR, 429, 7.0), id="too much"),
+        pytest.param(status(500), (StoreError, Found.API_ERROR, 500, None), id="an error of the server"),
+        pytest.param(web.Response(status=502, text="<html>"), (StoreError, Found.API_ERROR, 502, None), id="a proxy"),
+        pytest.param(web.Response(text="<html>"), (StoreError, Found.API_ERROR, 0, None), id="no JSON"),
+        pytest.param(web.json_response([1]), (StoreError, Found.API_ERROR, 0, None), id="no object"),
     ],
 )
 async def test_a_refusal_becomes_an_error(tmp_path, answer, expected):

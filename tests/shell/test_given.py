@@ -10,7 +10,8 @@ from meshca.custody.given import Judge, Mesh
 from meshca.custody.secret import beside
 from meshca.errors import PKIError
 from meshca.pki.certs import KeyPair
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Unfit
 from tests.pki import factories
 from tests.pki.factories import NOW, Made
 
@@ -54,7 +55,7 @@ async def test_a_refusal_is_remembered_too(judged):
     for _ in range(3):
         verdict = await judge.judge(broken, MESH, NOW, WHERE)
         assert isinstance(verdict, PKIError)
-        assert verdict.reason is Reason.ROOT_UNREADABLE
+        assert verdict.reason is Unfit.ROOT_UNREADABLE
     assert len(judged) == 1
 
 
@@ -82,7 +83,7 @@ async def test_dates_are_looked_at_on_every_pass():
     verdicts = [await judge.judge(late, MESH, NOW + timedelta(hours=hours), WHERE) for hours in (0, 2, 24 * 366, 2)]
 
     reasons = [verdict.reason if isinstance(verdict, PKIError) else None for verdict in verdicts]
-    assert reasons == [Reason.ROOT_NOT_YET_VALID, None, Reason.ROOT_EXPIRED, None]
+    assert reasons == [Unfit.ROOT_NOT_YET_VALID, None, Unfit.ROOT_EXPIRED, None]
 
 
 async def test_a_fault_of_ours_in_the_judgement_refuses_the_root_and_stops_nothing_else(caplog):
@@ -91,7 +92,7 @@ async def test_a_fault_of_ours_in_the_judgement_refuses_the_root_and_stops_nothi
     verdict = await Judge().judge(data(ROOT), MESH, naive, WHERE)
 
     assert isinstance(verdict, PKIError)
-    assert verdict.reason is Reason.ROOT_UNREADABLE
+    assert verdict.reason is Unfit.ROOT_UNREADABLE
     assert verdict.message.startswith(f"{WHERE}: the root cannot be judged: an unexpected TypeError")
     assert "Traceback" not in caplog.text
     assert "in check_root" in caplog.text

@@ -10,11 +10,11 @@ from meshca.core.situation import situate
 from meshca.core.status import build_status, troubled_status
 from meshca.flow.registry import read_resource
 from meshca.process.metrics import Metrics, Process, ProcessGauges
-from meshca.words.names import STEP_REASONS, Reason
+from meshca.words.reasons import Done, Found
 from tests.core.situations import ACTIVE, IGNORES, NOW, SOLE, lost, observed, published, root, spec
 
 A = root(1, SOLE)
-REPAIR = Step(WriteCA("istio", 1, (1,), issue=False), Reason.SECRET_REPAIRED, "")
+REPAIR = Step(WriteCA("istio", 1, (1,), issue=False), Done.SECRET_REPAIRED, "")
 
 
 def metrics() -> Metrics:
@@ -102,7 +102,7 @@ def test_a_root_whose_key_is_lost() -> None:
 
 def test_a_target_that_must_not_be_touched() -> None:
     made = metrics()
-    told(made, observed([A], Blocked(Reason.FOREIGN_SECRET, "not ours")))
+    told(made, observed([A], Blocked(Found.FOREIGN_SECRET, "not ours")))
     expected = ['meshca_target_state{name="mesh",state="ForeignSecret",target="istio"} 1.0']
     assert series(made, "meshca_target_state") == expected
 
@@ -126,7 +126,7 @@ def status_of(seen: Observed, before: dict[str, object] | None = None) -> dict[s
     return build_status(situate(spec(), seen, NOW), plan(spec(), seen, NOW), (), before or {}, 1)
 
 
-BLIND = Blocked(Reason.FORBIDDEN, "may not be read")
+BLIND = Blocked(Found.FORBIDDEN, "may not be read")
 
 
 def test_the_dates_of_a_target_that_cannot_be_read_are_exported_on_and_after_a_restart() -> None:
@@ -148,7 +148,7 @@ def test_a_meshca_that_could_not_be_looked_at_since_the_start_has_the_dates_of_i
     good = observed([A], published(A, 1))
     known, restarted = metrics(), metrics()
     told(known, good, status_of(good))
-    restarted.note_status(MESH, troubled_status(Trouble(Reason.FORBIDDEN, "no"), status_of(good), 1, NOW))
+    restarted.note_status(MESH, troubled_status(Trouble(Found.FORBIDDEN, "no"), status_of(good), 1, NOW))
     assert dates(restarted) == dates(known)
     assert series(restarted, "meshca_reconciling") == ['meshca_reconciling{name="mesh",reason="Forbidden"} 1.0']
     for name in ("meshca_target_info", "meshca_target_state", "meshca_authority_key_available"):
@@ -194,7 +194,7 @@ def test_the_process() -> None:
 
 def test_what_happened_is_counted() -> None:
     made = metrics()
-    made.count_step(MESH, Step(WriteCA("istio", 1, (1,), issue=True), Reason.INTERMEDIATE_RENEWED, ""))
+    made.count_step(MESH, Step(WriteCA("istio", 1, (1,), issue=True), Done.INTERMEDIATE_RENEWED, ""))
     made.count_request("patch", "secrets", 200)
     made.count_request("patch", "secrets", 200)
     made.count_pass("ok")
@@ -207,6 +207,6 @@ def test_what_happened_is_counted() -> None:
 
 def test_every_step_that_can_be_counted_has_a_zero_before_its_first() -> None:
     text = generate_latest(metrics().registry).decode()
-    assert all(f'meshca_steps_total{{reason="{reason.value}"}} 0.0' in text for reason in STEP_REASONS)
-    assert {Reason.ROOT_ISSUED, Reason.SECRET_REPAIRED, Reason.BUNDLE_PUBLISHED} < set(STEP_REASONS)
-    assert Reason.ISSUED not in STEP_REASONS
+    assert all(f'meshca_steps_total{{reason="{reason.value}"}} 0.0' in text for reason in Done)
+    assert {Done.ROOT_ISSUED, Done.SECRET_REPAIRED, Done.BUNDLE_PUBLISHED} < set(Done)
+    assert Found.ISSUED not in Done

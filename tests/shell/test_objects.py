@@ -19,7 +19,8 @@ from meshca.targets.config_map import ConfigMapTarget
 from meshca.targets.istio.kind import IstioTarget
 from meshca.targets.port import SINCE_NOW, Against, Content, Stamps
 from meshca.targets.table import kind_of
-from meshca.words.names import ANNOTATION_HOME, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, Reason, RootState
+from meshca.words.names import ANNOTATION_HOME, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, RootState
+from meshca.words.reasons import Found, Reason
 from meshca.words.ref import CONFIG_MAPS, Ref
 from tests.pki import layouts
 
@@ -133,51 +134,51 @@ def holding(files: Mapping[str, bytes]) -> Secret:
 LABELS = {LABEL_MESHCA: "mesh", "app.kubernetes.io/managed-by": "meshca"}
 
 NEVER_TOUCHED: dict[str, tuple[Callable[[], Secret], Reason, str]] = {
-    "a CA that somebody else made": (foreign, Reason.FOREIGN_SECRET, "was not made by this MeshCA"),
+    "a CA that somebody else made": (foreign, Found.FOREIGN_SECRET, "was not made by this MeshCA"),
     "somebody else's, with our labels copied by hand": (
         lambda: with_metadata(foreign(), labels=LABELS),
-        Reason.FOREIGN_SECRET,
+        Found.FOREIGN_SECRET,
         "was not made by this MeshCA",
     ),
     "somebody else's, applied by our field manager without our label": (
         lambda: as_stored(foreign()),
-        Reason.FOREIGN_SECRET,
+        Found.FOREIGN_SECRET,
         "was not made by this MeshCA",
     ),
-    "an empty Secret": (lambda: foreign() | {"data": None}, Reason.FOREIGN_SECRET, "was not made by this MeshCA"),
+    "an empty Secret": (lambda: foreign() | {"data": None}, Found.FOREIGN_SECRET, "was not made by this MeshCA"),
     "one that istiod made itself": (
         lambda: with_data(foreign(), istio__generated=b""),
-        Reason.FOREIGN_SECRET,
+        Found.FOREIGN_SECRET,
         "belongs to istiod",
     ),
     "ours, but istiod has taken it over": (
         lambda: with_data(ours(), istio__generated=b""),
-        Reason.FOREIGN_SECRET,
+        Found.FOREIGN_SECRET,
         "belongs to istiod",
     ),
     "ours, with tls.crt, which istiod would prefer": (
         lambda: ours() | {"data": ours()["data"] | {"tls.crt": ""}},
-        Reason.FOREIGN_SECRET,
+        Found.FOREIGN_SECRET,
         "istiod prefers",
     ),
     "of type kubernetes.io/tls": (
         lambda: foreign() | {"type": "kubernetes.io/tls"},
-        Reason.FOREIGN_SECRET,
+        Found.FOREIGN_SECRET,
         "istiod prefers",
     ),
     "ours, with a whole other CA put over it": (
         replaced,
-        Reason.FOREIGN_SECRET,
+        Found.FOREIGN_SECRET,
         "now holds a CA that this MeshCA did not make",
     ),
     "another MeshCA's": (
         lambda: with_metadata(ours(), labels={LABEL_MESHCA: "other"}),
-        Reason.TARGET_CLAIMED,
+        Found.TARGET_CLAIMED,
         "belongs to MeshCA other",
     ),
     "another installation's": (
         lambda: with_metadata(ours(), annotations={ANNOTATION_HOME: "elsewhere"}),
-        Reason.TARGET_CLAIMED,
+        Found.TARGET_CLAIMED,
         "is written by the operator in namespace elsewhere",
     ),
 }
@@ -220,7 +221,7 @@ def test_what_has_another_mesh_cas_label_is_taken_over_only_if_that_let_it_go_an
 def test_another_ca_in_our_secret_is_never_touched_whatever_its_layout(layout: layouts.Layout) -> None:
     state = read(holding(layout.files))
     assert isinstance(state, Blocked)
-    assert state.reason is Reason.FOREIGN_SECRET
+    assert state.reason is Found.FOREIGN_SECRET
 
 
 def test_it_is_told_whether_istiod_would_start_with_another_ca() -> None:
@@ -496,10 +497,10 @@ def test_a_config_map_of_ours_is_written_anew_when_it_holds(make: Callable[[], S
 
 
 LEFT_ALONE: dict[str, tuple[Callable[[], Secret], Reason]] = {
-    "somebody else's": (lambda: as_stored(config_map(), "other-tool", "Update"), Reason.FOREIGN_CONFIG_MAP),
+    "somebody else's": (lambda: as_stored(config_map(), "other-tool", "Update"), Found.FOREIGN_CONFIG_MAP),
     "another MeshCA's": (
         lambda: with_metadata(config_map(), labels={LABEL_MESHCA: "other"}),
-        Reason.TARGET_CLAIMED,
+        Found.TARGET_CLAIMED,
     ),
 }
 

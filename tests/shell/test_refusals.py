@@ -9,7 +9,8 @@ from meshca.core.parse import parse_spec
 from meshca.errors import ConflictError, InternalError, MeshCAError, PKIError, StoreError
 from meshca.flow.kinds import KINDS
 from meshca.flow.refusals import explain, is_for_people, is_lasting
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Found, Reason
 
 SPEC = parse_spec("mesh", {"trustBundle": {"configMap": {}}}, KINDS)
 CACERTS = WriteCA("istio", 1, (1,), issue=True)
@@ -27,7 +28,7 @@ class Row(NamedTuple):
 
 
 def refused(status: int, message: str) -> StoreError:
-    reason = Reason.FORBIDDEN if status == 403 else Reason.API_ERROR
+    reason = Found.FORBIDDEN if status == 403 else Found.API_ERROR
     kind = ConflictError if status == 409 else StoreError
     return kind(reason, message, status=status)
 
@@ -42,22 +43,22 @@ ENDING = "unable to create new content in namespace istio-system because it is b
 
 LASTING: dict[str, Row] = {
     "a right is missing in a target's namespace": Row(
-        refused(403, RBAC), CACERTS, Reason.FORBIDDEN, ("Secret istio-system/cacerts", "grant it")
+        refused(403, RBAC), CACERTS, Found.FORBIDDEN, ("Secret istio-system/cacerts", "grant it")
     ),
-    "a right is missing at home": Row(refused(403, RBAC), ROOT, Reason.FORBIDDEN, ("Secret home/mesh-root-2", "Role")),
-    "a quota": Row(refused(403, QUOTA), CONFIG_MAP, Reason.QUOTA_EXCEEDED, ("ConfigMap home/mesh-trust-bundle", "few")),
-    "a webhook": Row(refused(403, WEBHOOK), CACERTS, Reason.WRITE_REFUSED, ("guard.example.com", "webhook")),
-    "a policy": Row(refused(422, POLICY), ROOT, Reason.WRITE_REFUSED, ("frozen", "policy")),
-    "an immutable cacerts": Row(refused(422, IMMUTABLE), CACERTS, Reason.SECRET_IMMUTABLE, ("delete it",)),
+    "a right is missing at home": Row(refused(403, RBAC), ROOT, Found.FORBIDDEN, ("Secret home/mesh-root-2", "Role")),
+    "a quota": Row(refused(403, QUOTA), CONFIG_MAP, Found.QUOTA_EXCEEDED, ("ConfigMap home/mesh-trust-bundle", "few")),
+    "a webhook": Row(refused(403, WEBHOOK), CACERTS, Found.WRITE_REFUSED, ("guard.example.com", "webhook")),
+    "a policy": Row(refused(422, POLICY), ROOT, Found.WRITE_REFUSED, ("frozen", "policy")),
+    "an immutable cacerts": Row(refused(422, IMMUTABLE), CACERTS, Found.SECRET_IMMUTABLE, ("delete it",)),
     "an immutable root, which must never be deleted": Row(
-        refused(422, IMMUTABLE), DestroyRoot(1), Reason.WRITE_REFUSED, ("Secret home/mesh-root-1 cannot be deleted",)
+        refused(422, IMMUTABLE), DestroyRoot(1), Found.WRITE_REFUSED, ("Secret home/mesh-root-1 cannot be deleted",)
     ),
-    "another field manager": Row(refused(409, MANAGER), CONFIG_MAP, Reason.FIELD_CONFLICT, ("argocd-controller",)),
+    "another field manager": Row(refused(409, MANAGER), CONFIG_MAP, Found.FIELD_CONFLICT, ("argocd-controller",)),
     "a namespace that is being deleted": Row(
-        refused(403, ENDING), CACERTS, Reason.WRITE_REFUSED, ("its namespace is being deleted",)
+        refused(403, ENDING), CACERTS, Found.WRITE_REFUSED, ("its namespace is being deleted",)
     ),
     "a proof that failed": Row(
-        PKIError(Reason.CHAIN_NOT_PROVEN, "CN=x is not a CA"), CACERTS, Reason.CHAIN_NOT_PROVEN, ("CN=x is not a CA",)
+        PKIError(Found.CHAIN_NOT_PROVEN, "CN=x is not a CA"), CACERTS, Found.CHAIN_NOT_PROVEN, ("CN=x is not a CA",)
     ),
 }
 
@@ -73,21 +74,21 @@ def said(row: Row) -> str:
 @pytest.mark.parametrize("row", LASTING.values(), ids=LASTING.keys())
 def test_a_lasting_refusal_stalls_and_names_object_cause_and_remedy(row: Row) -> None:
     assert is_lasting(row.error)
-    assert ("delete it" in said(row)) == (row.reason is Reason.SECRET_IMMUTABLE)
+    assert ("delete it" in said(row)) == (row.reason is Found.SECRET_IMMUTABLE)
 
 
 PASSING: dict[str, Row] = {
-    "a conflict": Row(refused(409, "the object has been modified"), CACERTS, Reason.API_ERROR, ("not written yet",)),
+    "a conflict": Row(refused(409, "the object has been modified"), CACERTS, Found.API_ERROR, ("not written yet",)),
     "a webhook that does not answer": Row(
         refused(500, 'Internal error occurred: failed calling webhook "guard.example.com"'),
         DestroyRoot(1),
-        Reason.API_ERROR,
+        Found.API_ERROR,
         ("Secret home/mesh-root-1 is not deleted yet", "mend it"),
     ),
-    "a fault of the API server": Row(refused(500, "etcd"), ROOT, Reason.API_ERROR, ("not written yet",)),
-    "too many requests": Row(refused(429, "slow down"), CACERTS, Reason.API_ERROR, ("slow down",)),
-    "no answer": Row(StoreError(Reason.API_ERROR, "no answer"), CACERTS, Reason.API_ERROR, ("no answer",)),
-    "a fault of ours": Row(InternalError(KeyError("secret")), CACERTS, Reason.INTERNAL_ERROR, ("KeyError",)),
+    "a fault of the API server": Row(refused(500, "etcd"), ROOT, Found.API_ERROR, ("not written yet",)),
+    "too many requests": Row(refused(429, "slow down"), CACERTS, Found.API_ERROR, ("slow down",)),
+    "no answer": Row(StoreError(Found.API_ERROR, "no answer"), CACERTS, Found.API_ERROR, ("no answer",)),
+    "a fault of ours": Row(InternalError(KeyError("secret")), CACERTS, Found.INTERNAL_ERROR, ("KeyError",)),
 }
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meshca.errors import ConflictError, StoreError
 from meshca.process.timers import Timers
 from meshca.process.workqueue import CONFLICT_RETRIES, LONGEST_SECONDS, MAX_BACKOFF_SECONDS, LoopLag, WorkQueue
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 from tests.shell.virtual_time import in_virtual_time
 
 
@@ -59,7 +59,7 @@ def queue(passes) -> WorkQueue:
 
 
 def conflict() -> ConflictError:
-    return ConflictError(Reason.API_ERROR, "cacerts changed", status=409)
+    return ConflictError(Found.API_ERROR, "cacerts changed", status=409)
 
 
 @in_virtual_time
@@ -119,7 +119,7 @@ OUTCOMES: dict[str, float | Exception | None] = {
     "wants to wait for 60 days": 60 * 86400.0,
     "wants to wait for ever": float("inf"),
     "is told by the API server to come back tomorrow": StoreError(
-        Reason.API_ERROR, "slow down", status=429, retry_after=86400
+        Found.API_ERROR, "slow down", status=429, retry_after=86400
     ),
 }
 
@@ -344,7 +344,7 @@ async def test_a_conflict_is_looked_at_again_at_once_but_not_for_ever(passes, qu
 @in_virtual_time
 async def test_the_api_servers_retry_after_is_obeyed(passes, queue):
     queue.start()
-    passes.results = [StoreError(Reason.API_ERROR, "slow down", status=429, retry_after=40)]
+    passes.results = [StoreError(Found.API_ERROR, "slow down", status=429, retry_after=40)]
     queue.add("mesh")
     await asyncio.sleep(100)
     assert passes.times == pytest.approx([0, 40], abs=0.1)
@@ -353,11 +353,11 @@ async def test_the_api_servers_retry_after_is_obeyed(passes, queue):
 @in_virtual_time
 async def test_a_failure_is_logged_with_its_key_and_reason(passes, queue, caplog):
     queue.start()
-    passes.results = [StoreError(Reason.FORBIDDEN, "may not read cacerts", status=403)]
+    passes.results = [StoreError(Found.FORBIDDEN, "may not read cacerts", status=403)]
     queue.add("mesh")
     await asyncio.sleep(0.5)
     (record,) = caplog.records
-    assert (record.levelno, record.meshca, record.reason) == (logging.WARNING, "mesh", Reason.FORBIDDEN)
+    assert (record.levelno, record.meshca, record.reason) == (logging.WARNING, "mesh", Found.FORBIDDEN)
     assert record.getMessage() == "may not read cacerts; next try in 2 s"
 
 

@@ -31,7 +31,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from meshca.errors import StoreError
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 
 WINDOW_SECONDS = 30.0
 """How long an answer counts."""
@@ -116,7 +116,7 @@ class ServerClock:
             StoreError: no answer has been seen yet.
         """
         if not self._minima:
-            raise StoreError(Reason.API_ERROR, "the API server has not answered yet, so its time is unknown")
+            raise StoreError(Found.API_ERROR, "the API server has not answered yet, so its time is unknown")
         return EPOCH + timedelta(seconds=self._minima[0].offset + self.monotonic())
 
     def skew(self, local_now: datetime) -> timedelta:

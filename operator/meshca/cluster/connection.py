@@ -23,7 +23,7 @@ from meshca import __version__
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.credentials import Credentials, load
 from meshca.errors import ConflictError, StoreError
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 
 USER_AGENT = f"meshca/{__version__}"
 REQUEST_SECONDS = 30.0
@@ -195,7 +195,7 @@ async def call(  # noqa: PLR0913  # the parts of a request
 def no_answer(what: str, error: Exception) -> StoreError:
     """The error for a request that was not answered."""
     sentence = str(error) or type(error).__name__
-    return StoreError(Reason.API_ERROR, f"{what}: no answer from the API server: {sentence}")
+    return StoreError(Found.API_ERROR, f"{what}: no answer from the API server: {sentence}")
 
 
 def refusal(what: str, status: int, headers: Mapping[str, str], payload: bytes) -> StoreError:
@@ -205,7 +205,7 @@ def refusal(what: str, status: int, headers: Mapping[str, str], payload: bytes) 
     except (ValueError, KeyError, TypeError):
         message = "no reason given"
     kind = ConflictError if status == 409 else StoreError  # noqa: PLR2004  # Conflict, AlreadyExists
-    reason = Reason.FORBIDDEN if status == 403 else Reason.API_ERROR  # noqa: PLR2004  # Forbidden
+    reason = Found.FORBIDDEN if status == 403 else Found.API_ERROR  # noqa: PLR2004  # Forbidden
     return kind(reason, f"{what}: {status}: {message}", status=status, retry_after=retry_after(headers))
 
 
@@ -237,7 +237,7 @@ def _object(what: str, payload: bytes) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise StoreError(Reason.API_ERROR, f"{what}: the answer is not a JSON object")
+        raise StoreError(Found.API_ERROR, f"{what}: the answer is not a JSON object")
     return value
 
 

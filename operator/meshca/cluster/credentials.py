@@ -11,7 +11,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from meshca.errors import StoreError
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 
 RENEWAL_SECONDS = 10.0
 """Rejected credentials are loaded anew no more often than this."""
@@ -55,7 +55,7 @@ def _load_in_pod() -> Configuration:
     try:
         load_incluster_config(client_configuration=configuration)
     except (ConfigException, OSError) as error:
-        raise StoreError(Reason.API_ERROR, f"cannot use the pod's ServiceAccount: {error}") from error
+        raise StoreError(Found.API_ERROR, f"cannot use the pod's ServiceAccount: {error}") from error
     return configuration
 
 
@@ -79,10 +79,10 @@ async def load(environ: Mapping[str, str]) -> Configuration:
         return _load_in_pod()
     path = environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     if not _is_any_file(path):
-        raise StoreError(Reason.API_ERROR, f"there is no {path}: set KUBECONFIG, or run in a pod")
+        raise StoreError(Found.API_ERROR, f"there is no {path}: set KUBECONFIG, or run in a pod")
     configuration = Configuration()
     try:
         await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
     except Exception as error:  # noqa: BLE001  # the loader raises whatever a malformed file makes it trip over
-        raise StoreError(Reason.API_ERROR, f"cannot use {path}: {_harmless(error)}") from None
+        raise StoreError(Found.API_ERROR, f"cannot use {path}: {_harmless(error)}") from None
     return configuration

@@ -29,7 +29,7 @@ from kubernetes.aio.client import ApiClient
 
 from meshca.cluster.connection import call
 from meshca.errors import ConflictError, StoreError
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 
 logger = logging.getLogger(__name__)
 
@@ -261,7 +261,7 @@ class Election:
 
     def _explain(self, error: StoreError) -> str:
         lease = f"Lease {self._name} in namespace {self._namespace}"
-        if error.reason is Reason.FORBIDDEN:
+        if error.reason is Found.FORBIDDEN:
             return f"the operator's Role must allow get, create and update of the {lease}: {error.message}"
         return f"cannot use the {lease}: {error.message}"
 

@@ -26,7 +26,7 @@ from meshca.cluster.connection import Connection, call
 from meshca.cluster.stream import FORBIDDEN, WATCH_SECONDS, Stream
 from meshca.errors import StoreError
 from meshca.words import names
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 from meshca.words.ref import CONFIG_MAPS, SECRETS, Ref
 
 logger = logging.getLogger(__name__)
@@ -223,7 +223,7 @@ class SecretWatch:
                 return
             case _:
                 message = f"no right to {verb} {scope}"
-                raise StoreError(Reason.FORBIDDEN, message, status=FORBIDDEN)
+                raise StoreError(Found.FORBIDDEN, message, status=FORBIDDEN)
 
     def _close(self, scope: Scope) -> None:
         self._tasks.pop(scope).cancel()

@@ -19,7 +19,7 @@ import aiohttp
 from meshca.cluster.connection import CONNECT_SECONDS, REQUEST_SECONDS, Pulse, no_answer, refusal
 from meshca.errors import StoreError
 from meshca.words import names
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 from meshca.words.ref import Ref
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class Stream:
     def _take_event(self, event: dict[str, Any]) -> None:
         if event["type"] == "ERROR":
             status = event["object"]
-            raise StoreError(Reason.API_ERROR, f"watch of {self._url}: {status['message']}", status=status["code"])
+            raise StoreError(Found.API_ERROR, f"watch of {self._url}: {status['message']}", status=status["code"])
         metadata = event["object"]["metadata"]
         if event["type"] == "DELETED":
             self._drop(self._ref(metadata))
@@ -194,7 +194,7 @@ class Stream:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise no_answer(what, error) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(Reason.API_ERROR, f"{what}: unreadable answer: {type(error).__name__}") from error
+            raise StoreError(Found.API_ERROR, f"{what}: unreadable answer: {type(error).__name__}") from error
 
     def _tell(self, error: StoreError) -> None:
         """Log what keeps the watch from running, once until it runs again. 410 is the ordinary end of an old watch."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

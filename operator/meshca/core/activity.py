@@ -10,7 +10,8 @@ from typing import Any
 
 from meshca.core.actions import Hold, Plan
 from meshca.core.situation import Situation, phase
-from meshca.words.names import STEP_REASONS, Phase, Reason
+from meshca.words.names import Phase
+from meshca.words.reasons import Done, Found, Reason
 from meshca.words.text import when
 
 Json = dict[str, Any]
@@ -18,16 +19,16 @@ Json = dict[str, Any]
 IDLE, WAITING, SUSPENDED = "Idle", "Waiting", "Suspended"
 
 _REMEDIES: Mapping[str, str] = {
-    Reason.MULTI_ROOT_DISABLED: "set ISTIO_MULTIROOT_MESH=true on istiod",
-    Reason.ISTIOD_TOO_OLD: "upgrade Istio to 1.20 or newer",
-    Reason.WAITING_FOR_ROOT: "put the next root into its Secret",
-    Reason.CRL_PRESENT: "remove ca-crl.pem from the Secret",
-    Reason.FORBIDDEN: "give the operator its rights",
-    Reason.NAMESPACE_NOT_FOUND: "create the namespace",
-    Reason.INVALID_SPEC: "correct the spec",
-    Reason.SECRET_IMMUTABLE: "delete the immutable cacerts",
-    Reason.QUOTA_EXCEEDED: "raise the quota",
-    Reason.FINALIZER_HOLDS: "take the finalizer away",
+    Found.MULTI_ROOT_DISABLED: "set ISTIO_MULTIROOT_MESH=true on istiod",
+    Found.ISTIOD_TOO_OLD: "upgrade Istio to 1.20 or newer",
+    Found.WAITING_FOR_ROOT: "put the next root into its Secret",
+    Found.CRL_PRESENT: "remove ca-crl.pem from the Secret",
+    Found.FORBIDDEN: "give the operator its rights",
+    Found.NAMESPACE_NOT_FOUND: "create the namespace",
+    Found.INVALID_SPEC: "correct the spec",
+    Found.SECRET_IMMUTABLE: "delete the immutable cacerts",
+    Found.QUOTA_EXCEEDED: "raise the quota",
+    Found.FINALIZER_HOLDS: "take the finalizer away",
 }
 """The few words of a remedy that is the same in every case; all others stand in the condition only."""
 
@@ -62,7 +63,7 @@ def kept(word: str, reason: Reason, message: str) -> Json:
 
 
 def _retrying(reason: Reason) -> Json:
-    if reason is Reason.FORBIDDEN:  # by trying again no right comes back
+    if reason is Found.FORBIDDEN:  # by trying again no right comes back
         return kept(
             f"Held: {reason.value}", reason, "needs a right that it has not; the condition Reconciling says which"
         )
@@ -95,8 +96,8 @@ def _suspended(plan: Plan, planned: Hold | None) -> Json:
 def _held(plan: Plan) -> Hold | None:
     """Return what keeps the operator: a person must act, or nothing that it does itself would help."""
     stalled = next((hold for hold in plan.holds if hold.stalled), None)
-    endless = (hold for hold in plan.holds if hold.until is None and hold.reason not in STEP_REASONS)
-    return stalled or next((hold for hold in endless if hold.reason is not Reason.API_ERROR), None)
+    endless = (hold for hold in plan.holds if hold.until is None and not isinstance(hold.reason, Done))
+    return stalled or next((hold for hold in endless if hold.reason is not Found.API_ERROR), None)
 
 
 def _by_itself(planned: Hold | None) -> Json:

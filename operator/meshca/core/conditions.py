@@ -9,7 +9,8 @@ from meshca.core.actions import Plan
 from meshca.core.model import Blocked, Published
 from meshca.core.situation import Situation
 from meshca.core.spec import TargetSpec
-from meshca.words.names import Condition, Reason
+from meshca.words.names import Condition
+from meshca.words.reasons import Found, Reason
 from meshca.words.text import roots, when
 
 Json = dict[str, Any]
@@ -47,10 +48,10 @@ def _ready(situation: Situation, plan: Plan, trouble: Trouble | None) -> tuple[s
     if first is not None:
         return ("False", *first)
     if situation.spec.partial is not None:
-        return "False", Reason.INVALID_SPEC, situation.spec.partial.message
+        return "False", Found.INVALID_SPEC, situation.spec.partial.message
     ends = when(min(each.intermediate.not_after for each in situation.published.values()))
     names = ", ".join(f"{target.ref.namespace}/{target.ref.name}" for target in situation.spec.issuing)
-    return ("True", Reason.ISSUED, f"{_signers(situation)}; {names} valid until {ends}")
+    return ("True", Found.ISSUED, f"{_signers(situation)}; {names} valid until {ends}")
 
 
 def _signers(situation: Situation) -> str:
@@ -72,9 +73,9 @@ def _unready(
     chain = [state.intermediate, *([signer.certificate] if signer else [])]
     ends, begins = min(each.not_after for each in chain), max(each.not_before for each in chain)
     if situation.now > ends:
-        return Reason.EXPIRED, f"the CA of target {target.name} expired at {when(ends)}; new handshakes fail"
+        return Found.EXPIRED, f"the CA of target {target.name} expired at {when(ends)}; new handshakes fail"
     if situation.now < begins:
-        return Reason.NOT_YET_VALID, _not_yet_valid(situation, target, begins)
+        return Found.NOT_YET_VALID, _not_yet_valid(situation, target, begins)
     return None
 
 
@@ -88,9 +89,9 @@ def _not_yet_valid(situation: Situation, target: TargetSpec, begins: datetime) -
 def _pending(situation: Situation, plan: Plan) -> tuple[Reason, str]:
     message = plan.step.message if plan.step else "nothing has been issued yet"
     if situation.spec.suspend:
-        return Reason.SUSPENDED, f"suspended, so not done: {message}; resume it with spec.suspend: false"
+        return Found.SUSPENDED, f"suspended, so not done: {message}; resume it with spec.suspend: false"
     stalled = next((hold for hold in plan.holds if hold.stalled), None)
-    return (stalled.reason, stalled.message) if stalled else (Reason.PENDING, message)
+    return (stalled.reason, stalled.message) if stalled else (Found.PENDING, message)
 
 
 def merge(wanted: _Wanted, before: Mapping[str, Any], generation: int, now: datetime) -> list[Json]:

@@ -10,7 +10,8 @@ from datetime import datetime
 
 from meshca.errors import MeshCAError
 from meshca.pki.certs import BACKDATE, Certificate
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

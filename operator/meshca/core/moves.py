@@ -11,7 +11,8 @@ from meshca.core.actions import Action, Hold, Outcome, Step, WriteBundle, WriteC
 from meshca.core.model import Holding, Listed, Published, Root
 from meshca.core.situation import Situation, Standing, is_spent, newest_first
 from meshca.core.spec import DeletionPolicy
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Done, Found, Reason
 from meshca.words.text import roots, when
 
 
@@ -21,7 +22,7 @@ def advance(situation: Situation, standing: Standing, name: str, target: Holding
     if isinstance(target, Listed):
         yield from _relist(situation, standing, name, target)
     elif signer is None or not isinstance(target, Published):
-        yield issue(situation, name, newest_first({*target.bundle, *standing.bundle}), Reason.SECRET_REPAIRED)
+        yield issue(situation, name, newest_first({*target.bundle, *standing.bundle}), Done.SECRET_REPAIRED)
     else:
         yield from _advance(situation, standing, name, target, signer)
 
@@ -38,7 +39,7 @@ def _relist(situation: Situation, standing: Standing, name: str, target: Listed)
 def publish_bundle(situation: Situation, standing: Standing, name: str) -> Step:
     """Write the bundle of a target that has no CA."""
     message = f"publishes {roots(standing.bundle)} in {situation.title(name)}"
-    return Step(WriteBundle(name, standing.bundle), Reason.BUNDLE_PUBLISHED, message)
+    return Step(WriteBundle(name, standing.bundle), Done.BUNDLE_PUBLISHED, message)
 
 
 def _advance(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Outcome:
@@ -57,7 +58,7 @@ def _move(situation: Situation, standing: Standing, name: str, target: Published
             f"target {name} signs under root {standing.signer.revision} again: {target.editor} had written older"
             f" files, and no proxy trusts root {signer.revision} alone"
         )
-        return Step(action, Reason.SECRET_REPAIRED, message)
+        return Step(action, Done.SECRET_REPAIRED, message)
     if len(union) > len(target.bundle):
         return _grow(standing, name, signer, union)
     if signer != standing.signer:
@@ -83,8 +84,8 @@ def _grow(standing: Standing, name: str, signer: Root, union: tuple[int, ...]) -
     action = WriteCA(name, signer.revision, union, issue=False)
     if standing.state is RootState.PREPARED:
         message = f"target {name} now trusts {roots(union)}; root {signer.revision} goes on signing"
-        return Step(action, Reason.TRUST_PUBLISHED, message)
-    return Step(action, Reason.SECRET_REPAIRED, f"target {name} trusts {roots(union)} again: its bundle had lost some")
+        return Step(action, Done.TRUST_PUBLISHED, message)
+    return Step(action, Done.SECRET_REPAIRED, f"target {name} trusts {roots(union)} again: its bundle had lost some")
 
 
 def _switch(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold:
@@ -93,9 +94,9 @@ def _switch(situation: Situation, standing: Standing, name: str, target: Publish
         return _cannot_sign(situation, new, f"target {name} cannot switch to root {new.revision}")
     if situation.now >= until or is_spent(situation, target, signer):
         action = WriteCA(name, new.revision, target.bundle, issue=True)
-        return Step(action, Reason.SIGNER_SWITCHED, f"target {name} now signs under root {new.revision}")
+        return Step(action, Done.SIGNER_SWITCHED, f"target {name} now signs under root {new.revision}")
     message = f"target {name} switches to root {new.revision} when every proxy trusts it"
-    return Hold(Reason.SIGNER_SWITCHED, message, until)
+    return Hold(Done.SIGNER_SWITCHED, message, until)
 
 
 def _shrink(situation: Situation, standing: Standing, name: str, target: Published) -> Step | Hold:
@@ -105,12 +106,12 @@ def _shrink(situation: Situation, standing: Standing, name: str, target: Publish
     until = max(*drained, gates.bundle_loaded_at(target, situation.spec))
     signing = {root.revision for each in situation.published.values() if (root := situation.signer_of(each))}
     if signing & set(extra):
-        return Hold(Reason.TRUST_REMOVED, f"target {name} drops {roots(extra)} when no target signs under it")
+        return Hold(Done.TRUST_REMOVED, f"target {name} drops {roots(extra)} when no target signs under it")
     if situation.now >= until:
         action = WriteCA(name, standing.signer.revision, standing.bundle, issue=False)
-        return Step(action, Reason.TRUST_REMOVED, f"target {name} no longer trusts {roots(extra)}")
+        return Step(action, Done.TRUST_REMOVED, f"target {name} no longer trusts {roots(extra)}")
     message = f"target {name} drops {roots(extra)} when no workload certificate under it is valid"
-    return Hold(Reason.TRUST_REMOVED, message, until)
+    return Hold(Done.TRUST_REMOVED, message, until)
 
 
 def _repair(situation: Situation, name: str, target: Published, signer: Root) -> Outcome:
@@ -118,7 +119,7 @@ def _repair(situation: Situation, name: str, target: Published, signer: Root) ->
     action = WriteCA(name, signer.revision, bundle, issue=False)
     if not target.intact:
         by = f" by {target.editor}" if target.editor else ""
-        yield Step(action, Reason.SECRET_REPAIRED, f"target {name} is put back: its Secret had been edited{by}")
+        yield Step(action, Done.SECRET_REPAIRED, f"target {name} is put back: its Secret had been edited{by}")
     else:
         yield from _put_right(situation, name, target, action)
 
@@ -127,11 +128,11 @@ def _put_right(situation: Situation, name: str, target: Holding, action: Action)
     """Put the metadata of a target's object back."""
     wanted, title = situation.spec.deletion_policy is DeletionPolicy.DELETE, situation.title(name)
     if target.wrong and target.is_undone:
-        yield Hold(Reason.REPAIR_UNDONE, _undone(title, target), stalled=True)
+        yield Hold(Found.REPAIR_UNDONE, _undone(title, target), stalled=True)
     elif target.wrong:
-        yield Step(action, Reason.SECRET_REPAIRED, f"{title} is put back: {'; '.join(target.wrong)}")
+        yield Step(action, Done.SECRET_REPAIRED, f"{title} is put back: {'; '.join(target.wrong)}")
     elif target.owned != wanted:
-        yield Step(action, Reason.OWNERSHIP_CHANGED, f"{title} follows deletionPolicy")
+        yield Step(action, Done.OWNERSHIP_CHANGED, f"{title} follows deletionPolicy")
 
 
 def _undone(title: str, target: Holding) -> str:
@@ -148,7 +149,7 @@ def issue(situation: Situation, name: str, bundle: tuple[int, ...], reason: Reas
     if not situation.can_sign(signer):
         return _cannot_sign(situation, signer, f"target {name} has no intermediate, and cannot get one")
     action = WriteCA(name, signer.revision, bundle, issue=True)
-    verb = "gets its" if reason is Reason.INTERMEDIATE_ISSUED else "was damaged or deleted and gets a new"
+    verb = "gets its" if reason is Done.INTERMEDIATE_ISSUED else "was damaged or deleted and gets a new"
     return Step(action, reason, f"target {name} {verb} intermediate under root {signer.revision}")
 
 
@@ -158,25 +159,25 @@ def renew(situation: Situation, name: str, target: Published, signer: Root) -> S
     why = _why_renew(situation, target, signer)
     if why is None:
         at = renews_at(situation, target, signer)
-        return Hold(Reason.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}", at)
+        return Hold(Done.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}", at)
     if not situation.can_sign(signer):
         what = f"the intermediate of target {name}, which ends at {when(until)}, cannot be renewed"
         return _cannot_sign(situation, signer, what)
     if target.has_crl and now <= until:
         # What is there works, also after a restart of istiod; what would be written does not.
         message = f"an intermediate that ends at {when(until)} is not renewed: {crl_obstacle(name)}"
-        return Hold(Reason.CRL_PRESENT, message, stalled=True)
+        return Hold(Found.CRL_PRESENT, message, stalled=True)
     if signer.revision not in target.bundle:
         # Its repair comes first; where that is refused, a chain that its own bundle does not prove is no way out.
         message = f"renews the intermediate of target {name} once its bundle holds {roots((signer.revision,))} again"
-        return Hold(Reason.INTERMEDIATE_RENEWED, message)
+        return Hold(Done.INTERMEDIATE_RENEWED, message)
     is_urgent = target.exposed or is_spent(situation, target, signer)
     loaded = now if is_urgent else min(gates.loaded_at(target, spec), until)
     if now < loaded:
         message = f"renews the intermediate of target {name} because {why}, once the last change is loaded"
-        return Hold(Reason.INTERMEDIATE_RENEWED, message, loaded)
+        return Hold(Done.INTERMEDIATE_RENEWED, message, loaded)
     action = WriteCA(name, signer.revision, newest_first(target.bundle), issue=True)
-    return Step(action, Reason.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}: {why}")
+    return Step(action, Done.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}: {why}")
 
 
 def _why_renew(situation: Situation, target: Published, signer: Root) -> str | None:
@@ -223,12 +224,12 @@ def crl_obstacle(name: str) -> str:
 def _cannot_sign(situation: Situation, signer: Root, what: str) -> Hold:
     """Say what cannot be done because a root can sign no more; the way out is a new root (core/replacement.py)."""
     if not signer.has_key:
-        return Hold(Reason.ROOT_KEY_LOST, f"{what}: the key of root {signer.revision} is lost", stalled=True)
+        return Hold(Found.ROOT_KEY_LOST, f"{what}: the key of root {signer.revision} is lost", stalled=True)
     if situation.is_early(signer.certificate):
         start = when(signer.certificate.not_before)
-        return Hold(Reason.NOT_YET_VALID, f"{what}: root {signer.revision} is not valid before {start}")
+        return Hold(Found.NOT_YET_VALID, f"{what}: root {signer.revision} is not valid before {start}")
     ended = when(signer.certificate.not_after)
-    return Hold(Reason.EXPIRED, f"{what}: root {signer.revision} expired at {ended}")
+    return Hold(Found.EXPIRED, f"{what}: root {signer.revision} expired at {ended}")
 
 
 def cannot_write(situation: Situation, action: Action) -> Hold | None:
@@ -243,10 +244,10 @@ def immutable(situation: Situation, name: str, target: Holding) -> Hold:
     """Say that a target's object can never change again, until when that goes well, and the remedy."""
     if isinstance(target, Listed):
         message = f"{situation.title(name)} is immutable, so that it cannot follow the trust bundle: delete it, it is"
-        return Hold(Reason.CONFIG_MAP_IMMUTABLE, f"{message} made anew at once", stalled=True)
+        return Hold(Found.CONFIG_MAP_IMMUTABLE, f"{message} made anew at once", stalled=True)
     until = f" before {when(target.intermediate.not_after)}" if isinstance(target, Published) else ""
     message = (
         f"the Secret of target {name} is immutable, so that it cannot be renewed: delete it{until}, it is made anew at"
         " once under the same root; then restart istiod, since the kubelet does not follow an immutable Secret"
     )
-    return Hold(Reason.SECRET_IMMUTABLE, message, stalled=True)
+    return Hold(Found.SECRET_IMMUTABLE, message, stalled=True)

@@ -14,7 +14,8 @@ from meshca.core.gates import Due, Gate, Missing
 from meshca.core.model import Published, Root
 from meshca.core.replacement import ambient_holds, load_holds, obstacles, rotates_later, why_abandon, why_rotate
 from meshca.core.situation import Situation, Standing
-from meshca.words.names import Reason, RootState, root_secret_name
+from meshca.words.names import RootState, root_secret_name
+from meshca.words.reasons import Done, Found
 from meshca.words.text import roots
 
 
@@ -29,12 +30,12 @@ def destroy_old_roots(situation: Situation) -> Outcome:
         return
     message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
     steps = (_destroy(revision) for revision in doomed)
-    yield from _pass(situation, standing, gates.loaded, Hold(Reason.ROTATION_COMPLETED, message), steps)
+    yield from _pass(situation, standing, gates.loaded, Hold(Done.ROTATION_COMPLETED, message), steps)
 
 
 def _destroy(revision: int) -> Step:
     message = f"destroys the key of root {revision}: no bundle holds it any more"
-    return Step(DestroyRoot(revision), Reason.ROTATION_COMPLETED, message)
+    return Step(DestroyRoot(revision), Done.ROTATION_COMPLETED, message)
 
 
 def abandon_unused_root(situation: Situation) -> Outcome:
@@ -50,7 +51,7 @@ def abandon_unused_root(situation: Situation) -> Outcome:
     new, why = standing.newest, why_abandon(situation, standing.newest)
     if why is not None:
         message = f"gives up root {new.revision}, which never signed: {why}"
-        yield Step(MarkRoot(new.revision, RootState.ABANDONED), Reason.ROOT_ABANDONED, message)
+        yield Step(MarkRoot(new.revision, RootState.ABANDONED), Done.ROOT_ABANDONED, message)
 
 
 def establish_newest_root(situation: Situation) -> Outcome:
@@ -61,13 +62,11 @@ def establish_newest_root(situation: Situation) -> Outcome:
     message = f"waits until no workload certificate under {roots(_revisions(standing.older))} is valid"
     step = Step(
         MarkRoot(standing.newest.revision, RootState.SOLE),
-        Reason.ROOT_RETIRED,
+        Done.ROOT_RETIRED,
         f"retires {roots(_revisions(standing.older))}: every workload certificate is under"
         f" root {standing.newest.revision}",
     )
-    yield from _pass(
-        situation, standing, gates.drained, Hold(Reason.ROOT_RETIRED, message), _if_loaded(situation, step)
-    )
+    yield from _pass(situation, standing, gates.drained, Hold(Done.ROOT_RETIRED, message), _if_loaded(situation, step))
 
 
 def activate_prepared_root(situation: Situation) -> Outcome:
@@ -81,9 +80,9 @@ def activate_prepared_root(situation: Situation) -> Outcome:
     new = standing.newest.revision
     message = f"waits until every proxy trusts root {new}"
     text = f"lets root {new} sign: every proxy trusts it"
-    step = Step(MarkRoot(new, RootState.ACTIVE), Reason.ROOT_ACTIVATED, text)
+    step = Step(MarkRoot(new, RootState.ACTIVE), Done.ROOT_ACTIVATED, text)
     yield from _pass(
-        situation, standing, gates.trusted, Hold(Reason.ROOT_ACTIVATED, message), _if_loaded(situation, step)
+        situation, standing, gates.trusted, Hold(Done.ROOT_ACTIVATED, message), _if_loaded(situation, step)
     )
 
 
@@ -108,8 +107,8 @@ def rotate_root(situation: Situation) -> Outcome:
     given = situation.spec.root.source.ref is not None
     action = CreateRoot(situation.next_revision, RootState.PREPARED, given)
     message = f"starts the rotation from root {standing.newest.revision} to root {action.revision}: {why}"
-    waits = Hold(Reason.ROTATION_STARTED, f"rotates the root because {why}, once the last change is loaded")
-    yield from _pass(situation, standing, gates.loaded, waits, iter([Step(action, Reason.ROTATION_STARTED, message)]))
+    waits = Hold(Done.ROTATION_STARTED, f"rotates the root because {why}, once the last change is loaded")
+    yield from _pass(situation, standing, gates.loaded, waits, iter([Step(action, Done.ROTATION_STARTED, message)]))
 
 
 def _is_steady(situation: Situation, standing: Standing) -> bool:
@@ -154,7 +153,7 @@ def _if_loaded(situation: Situation, step: Step) -> Outcome:
 def _held_by_finalizer(situation: Situation, root: Root) -> Hold:
     secret, finalizers = root_secret_name(situation.spec.name, root.revision), ", ".join(root.finalizers)
     message = f"Secret {secret} is deleted, but its key is there until somebody takes the finalizer {finalizers} away"
-    return Hold(Reason.FINALIZER_HOLDS, message, stalled=True)
+    return Hold(Found.FINALIZER_HOLDS, message, stalled=True)
 
 
 def _revisions(roots: tuple[Root, ...]) -> tuple[int, ...]:

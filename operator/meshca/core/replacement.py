@@ -8,7 +8,7 @@ from meshca.core.moves import crl_obstacle, immutable
 from meshca.core.situation import Situation, Standing, is_spent
 from meshca.errors import MeshCAError
 from meshca.words.duration import format_duration
-from meshca.words.names import Reason
+from meshca.words.reasons import Done, Found, Unfit
 from meshca.words.text import when
 
 
@@ -63,7 +63,7 @@ def rotates_later(situation: Situation, standing: Standing) -> Outcome:
     asked = situation.spec.root.issued_after
     due = schedule.replace_root_at(standing.newest.certificate, situation.spec)
     at = min(due, asked) if asked is not None and asked > situation.now else due
-    yield Hold(Reason.ROTATION_STARTED, f"starts replacing root {standing.newest.revision}", at)
+    yield Hold(Done.ROTATION_STARTED, f"starts replacing root {standing.newest.revision}", at)
 
 
 def obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold | Ask]:
@@ -81,7 +81,7 @@ def _given_obstacle(situation: Situation, standing: Standing) -> list[Hold]:
     if given != standing.newest.certificate:
         return []
     message = f"put a new root into {source.ref}; {_by_when(situation, standing)}"
-    return [Hold(Reason.WAITING_FOR_ROOT, message, stalled=True)]
+    return [Hold(Found.WAITING_FOR_ROOT, message, stalled=True)]
 
 
 def _target_obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold | Ask]:
@@ -118,14 +118,14 @@ def ambient_holds(situation: Situation, what: str) -> list[Hold | Ask]:
     unloved = [name for name, reload in reloads.items() if reload is not None and reload.ambient]
     return [
         *(Ask(name) for name, reload in reloads.items() if reload is None),
-        *(Hold(Reason.ROOT_NOT_FOR_ZTUNNEL, f"{what}: target {name}: {message}", stalled=True) for name in unloved),
+        *(Hold(Unfit.ROOT_NOT_FOR_ZTUNNEL, f"{what}: target {name}: {message}", stalled=True) for name in unloved),
     ]
 
 
 def load_holds(situation: Situation, what: str, remark: str) -> list[Hold | Ask]:
     """Name everything for which an istiod would not load what a rotation writes next."""
     crls = [
-        Hold(Reason.CRL_PRESENT, f"{what}: {crl_obstacle(name)}; {remark}", stalled=True)
+        Hold(Found.CRL_PRESENT, f"{what}: {crl_obstacle(name)}; {remark}", stalled=True)
         for name, target in situation.held.items()
         if target.has_crl
     ]

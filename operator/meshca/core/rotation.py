@@ -61,7 +61,8 @@ from meshca.core.replacement import ambient_holds
 from meshca.core.situation import Situation, Standing, situate
 from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.errors import MeshCAError, SpecError
-from meshca.words.names import Reason, RootState
+from meshca.words.names import RootState
+from meshca.words.reasons import Done, Found
 
 Rule = Callable[[Situation], Outcome]
 
@@ -124,9 +125,9 @@ def bootstrap(situation: Situation) -> Outcome:
         yield from held
     elif (source := situation.spec.root.source.ref) is not None:
         message = f"imports root {revision} from {source}"
-        yield Step(CreateRoot(revision, state, given=True), Reason.ROOT_IMPORTED, message)
+        yield Step(CreateRoot(revision, state, given=True), Done.ROOT_IMPORTED, message)
     else:
-        yield Step(CreateRoot(revision, state), Reason.ROOT_ISSUED, f"makes root {revision}")
+        yield Step(CreateRoot(revision, state), Done.ROOT_ISSUED, f"makes root {revision}")
 
 
 def _can_be_served(situation: Situation, state: TargetState) -> bool:
@@ -142,7 +143,7 @@ def own_roots(situation: Situation) -> Outcome:
         if root.has_key and root.owned != wanted:
             verb = "ties" if wanted else "unties"
             message = f"{verb} root {root.revision} {'to' if wanted else 'from'} the MeshCA: deletionPolicy changed"
-            yield Step(OwnRoot(root.revision, wanted), Reason.OWNERSHIP_CHANGED, message)
+            yield Step(OwnRoot(root.revision, wanted), Done.OWNERSHIP_CHANGED, message)
 
 
 def clean_metadata(situation: Situation) -> Outcome:
@@ -153,11 +154,11 @@ def clean_metadata(situation: Situation) -> Outcome:
     for name, target in situation.held.items():
         if target.strays:
             message = f"takes out of the metadata of {situation.title(name)}: {', '.join(target.strays)}"
-            yield Step(CleanTarget(name, target.strays), Reason.METADATA_CLEANED, message)
+            yield Step(CleanTarget(name, target.strays), Done.METADATA_CLEANED, message)
     for root in situation.observed.roots:
         if root.strays and root.has_key:
             message = f"takes out of the metadata of root {root.revision}'s Secret: {', '.join(root.strays)}"
-            yield Step(CleanRoot(root.revision, root.strays), Reason.METADATA_CLEANED, message)
+            yield Step(CleanRoot(root.revision, root.strays), Done.METADATA_CLEANED, message)
 
 
 def publish(situation: Situation) -> Outcome:
@@ -183,7 +184,7 @@ def _first(situation: Situation, standing: Standing, name: str, state: Absent) -
     if situation.spec.partial is not None and not state.was_published:
         return
     if situation.spec.target(name).issues:
-        reason = Reason.SECRET_REPAIRED if state.was_published else Reason.INTERMEDIATE_ISSUED
+        reason = Done.SECRET_REPAIRED if state.was_published else Done.INTERMEDIATE_ISSUED
         yield issue(situation, name, standing.bundle, reason)
     else:
         yield publish_bundle(situation, standing, name)
@@ -223,7 +224,7 @@ CARE: tuple[Rule, ...] = (publish, renew_intermediates)
 def invalid(error: SpecError) -> Hold:
     """Say that a spec is not carried out, and what is done all the same."""
     return Hold(
-        Reason.INVALID_SPEC, f"{error.message}; until then only what is served already is kept going", stalled=True
+        Found.INVALID_SPEC, f"{error.message}; until then only what is served already is kept going", stalled=True
     )
 
 

@@ -18,7 +18,8 @@ from meshca.core.remembered import remembered
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import TargetSpec
 from meshca.core.warnings import of_roots, warnings
-from meshca.words.names import Condition, Phase, Reason, root_secret_name
+from meshca.words.names import Condition, Phase, root_secret_name
+from meshca.words.reasons import Done, Found
 from meshca.words.text import when
 
 Json = dict[str, Any]
@@ -68,12 +69,12 @@ def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
 def invalid_status(message: str, before: Mapping[str, Any], generation: int, now: datetime) -> Json:
     """Return the status of a MeshCA whose spec makes no sense: all else stays as it was."""
     wanted = {
-        Condition.READY: ("False", Reason.INVALID_SPEC, message),
-        Condition.STALLED: ("True", Reason.INVALID_SPEC, message),
+        Condition.READY: ("False", Found.INVALID_SPEC, message),
+        Condition.STALLED: ("True", Found.INVALID_SPEC, message),
     }
     merged = merge(wanted, before, generation, now)
     known = {key: value for key, value in before.items() if key != "nextActionTime"}  # it will do nothing
-    known |= kept("Held: InvalidSpec", Reason.INVALID_SPEC, message)
+    known |= kept("Held: InvalidSpec", Found.INVALID_SPEC, message)
     return {**known, "observedGeneration": generation, "conditions": merged}
 
 
@@ -189,11 +190,11 @@ def _rotation(situation: Situation, plan: Plan, before: Mapping[str, Any]) -> Js
 
 _ROTATION_HOLDS = frozenset(
     {
-        Reason.ROOT_ACTIVATED,
-        Reason.ROOT_RETIRED,
-        Reason.ROTATION_COMPLETED,
-        Reason.SIGNER_SWITCHED,
-        Reason.TRUST_REMOVED,
+        Done.ROOT_ACTIVATED,
+        Done.ROOT_RETIRED,
+        Done.ROTATION_COMPLETED,
+        Done.SIGNER_SWITCHED,
+        Done.TRUST_REMOVED,
     }
 )
 

@@ -16,12 +16,13 @@ from datetime import datetime
 from meshca.errors import InternalError, PKIError
 from meshca.pki import root, trust
 from meshca.pki.certs import Certificate, KeyPair
-from meshca.words.names import TLS_CERT, TLS_KEY, Reason
+from meshca.words.names import TLS_CERT, TLS_KEY
+from meshca.words.reasons import Unfit
 
 logger = logging.getLogger(__name__)
 
 MOST_REMEMBERED = 64
-_TIMED = frozenset({Reason.ROOT_EXPIRED, Reason.ROOT_NOT_YET_VALID})
+_TIMED = frozenset({Unfit.ROOT_EXPIRED, Unfit.ROOT_NOT_YET_VALID})
 """What may be said of the same content at one time and not at another."""
 
 
@@ -93,7 +94,7 @@ def _unforeseen(fault: Exception, where: str) -> PKIError:
     """Refuse what nobody foresaw, and log it without its words: they may quote a key."""
     message = f"{where}: the root cannot be judged: {InternalError(fault).message}; until then, give another root"
     logger.error("%s\n%s", message, "".join(traceback.format_tb(fault.__traceback__)))
-    return PKIError(Reason.ROOT_UNREADABLE, message)
+    return PKIError(Unfit.ROOT_UNREADABLE, message)
 
 
 def _fingerprint(data: Mapping[str, bytes], mesh: Mesh, where: str) -> str:

@@ -13,7 +13,8 @@ from meshca.custody.given import JUDGE, Mesh
 from meshca.custody.port import Asked, Given, RootRequest
 from meshca.errors import PKIError, SpecError
 from meshca.pki.certs import Certificate, KeyPair
-from meshca.words.names import TLS_CERT, Reason, RootState
+from meshca.words.names import TLS_CERT, RootState
+from meshca.words.reasons import Unfit
 from meshca.words.ref import Ref
 
 
@@ -70,4 +71,4 @@ def _not_found(where: Ref) -> PKIError:
         f"{where} does not exist; create it: kubectl -n {where.namespace} create secret tls {where.name}"
         " --cert=root-cert.pem --key=root-key.pem"
     )
-    return PKIError(Reason.ROOT_SECRET_NOT_FOUND, message)
+    return PKIError(Unfit.ROOT_SECRET_NOT_FOUND, message)

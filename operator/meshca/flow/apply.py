@@ -35,7 +35,8 @@ from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.trust import prove
 from meshca.targets.port import SINCE_NOW, Against, Content, Stamps
 from meshca.targets.table import ca_kind_of, kind_of
-from meshca.words.names import CERT_CHAIN, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE, Reason
+from meshca.words.names import CERT_CHAIN, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE
+from meshca.words.reasons import Found, Unfit
 from meshca.words.ref import Ref
 
 Json = dict[str, Any]
@@ -134,7 +135,7 @@ class Writer:
             " backup, or keep a copy under another name and delete it; if it is somebody else's, let them give it"
             " another name"
         )
-        reason = Reason.ROOT_UNREADABLE if is_ours else Reason.FOREIGN_SECRET
+        reason = Unfit.ROOT_UNREADABLE if is_ours else Found.FOREIGN_SECRET
         return StoreError(reason, message, status=HTTPStatus.CONFLICT)
 
     async def _destroy_root(self, revision: int, snapshot: Snapshot) -> Snapshot:
@@ -195,7 +196,7 @@ class Writer:
                 raise
             name = where.namespace
             message = f"namespace {name} does not exist yet; create it: kubectl create namespace {name}"
-            raise StoreError(Reason.NAMESPACE_NOT_FOUND, message) from error
+            raise StoreError(Found.NAMESPACE_NOT_FOUND, message) from error
 
     async def _signer(self, action: WriteCA, snapshot: Snapshot) -> KeyPair:
         current, spec = snapshot.targets[action.target], self.spec

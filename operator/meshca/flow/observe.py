@@ -24,7 +24,8 @@ from meshca.pki.certs import KeyPair
 from meshca.pki.root import not_for_ztunnel, warnings
 from meshca.targets.port import Against, Wants
 from meshca.targets.table import ca_kind_of, kind_of
-from meshca.words.names import LABEL_MESHCA, Reason
+from meshca.words.names import LABEL_MESHCA
+from meshca.words.reasons import Found
 from meshca.words.ref import Ref
 
 Json = dict[str, Any]
@@ -189,7 +190,7 @@ def _explain_absent(
         if target.name in claimed:
             where = target.ref.within(owner.namespace)
             message = f"{where} is claimed by MeshCA {claimed[target.name]}, which is older"
-            state = Blocked(Reason.TARGET_CLAIMED, f"{message}; let {target.title} name another one")
+            state = Blocked(Found.TARGET_CLAIMED, f"{message}; let {target.title} name another one")
         observed = observed.with_target(target.name, state)
     return replace(snapshot, observed=observed)
 
@@ -216,8 +217,8 @@ async def _look_first(
 async def _target(store: Store, owner: Owner, grant: Grant, target: TargetSpec) -> Got | Blocked:
     ref = target.ref.within(owner.namespace)
     found = await _get(store, ref)
-    if isinstance(found, StoreError) and found.reason is Reason.FORBIDDEN:
-        return Blocked(Reason.FORBIDDEN, f"{ref} may not be read; {grant(ref.namespace, ref.name)}")
+    if isinstance(found, StoreError) and found.reason is Found.FORBIDDEN:
+        return Blocked(Found.FORBIDDEN, f"{ref} may not be read; {grant(ref.namespace, ref.name)}")
     return found
 
 

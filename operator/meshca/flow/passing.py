@@ -13,7 +13,7 @@ from meshca.core.status import (
 from meshca.errors import ConflictError, MeshCAError, StoreError
 from meshca.flow.observe import Snapshot
 from meshca.flow.refusals import is_for_people, is_lasting
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 
 MOST_STEPS = 256
 """In one pass: more than any spec needs (targets are limited), less than an endless loop."""
@@ -63,7 +63,7 @@ class Pass:
 
     def fail(self, action: Action, error: MeshCAError, hold: Hold) -> None:
         """Set aside what failed: this action, or all about its object if the answer may be another the next time."""
-        if error.reason is not Reason.NAMESPACE_NOT_FOUND:  # nothing failed: it is to be created
+        if error.reason is not Found.NAMESPACE_NOT_FOUND:  # nothing failed: it is to be created
             self.trouble = self.trouble or error
         self.words[error] = hold.message
         keep = self.aside.with_action if is_lasting(error) else self.aside.with_object
@@ -88,13 +88,13 @@ def undone(step: Step) -> MeshCAError:
     """Say that a write did not stick."""
     what = f"{object_of(step.action)} is not as it was just written: {step.message}"
     remedy = "let the policy, webhook or controller that changes it leave this object alone"
-    return MeshCAError(Reason.REPAIR_UNDONE, f"{what}; {remedy}")
+    return MeshCAError(Found.REPAIR_UNDONE, f"{what}; {remedy}")
 
 
 def unsettled(outcome: Pass) -> MeshCAError:
     """Say that a pass found no end."""
     last = outcome.done[-1].message if outcome.done else "nothing"
-    return MeshCAError(Reason.UNSETTLED, f"a pass did not come to an end after {MOST_STEPS} steps, the last: {last}")
+    return MeshCAError(Found.UNSETTLED, f"a pass did not come to an end after {MOST_STEPS} steps, the last: {last}")
 
 
 def delay(decided: Plan, now: datetime) -> float | None:

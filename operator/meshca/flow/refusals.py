@@ -11,7 +11,8 @@ from meshca.cluster.rights import Grant
 from meshca.core.actions import Action, CleanTarget, DestroyRoot, Hold, WriteBundle, WriteCA, target_of
 from meshca.core.spec import MeshCASpec
 from meshca.errors import ConflictError, MeshCAError, StoreError
-from meshca.words.names import Reason, root_secret_name
+from meshca.words.names import root_secret_name
+from meshca.words.reasons import Found, Reason
 
 TOO_MANY = 429
 CLIENT_ERRORS = range(400, 500)
@@ -23,7 +24,7 @@ _MANAGER = re.compile(r'conflicts? with "([^"]{1,80})"')
 def is_lasting(error: MeshCAError) -> bool:
     """Tell whether the very same write would fail again, as long as nobody changes something else."""
     if not isinstance(error, StoreError):
-        return error.reason is not Reason.INTERNAL_ERROR
+        return error.reason is not Found.INTERNAL_ERROR
     if isinstance(error, ConflictError):
         return _MANAGER.search(error.message) is not None
     return error.status in CLIENT_ERRORS and error.status != TOO_MANY
@@ -47,7 +48,7 @@ def explain(error: MeshCAError, action: Action, spec: MeshCASpec, namespace: str
     where, done = _object(action, spec, namespace), "deleted" if isinstance(action, DestroyRoot) else "written"
     if not is_lasting(error):
         return Hold(error.reason, f"{where} is not {done} yet: {_by_itself(error)}")
-    if not isinstance(error, StoreError) or error.reason not in {Reason.FORBIDDEN, Reason.API_ERROR}:
+    if not isinstance(error, StoreError) or error.reason not in {Found.FORBIDDEN, Found.API_ERROR}:
         return Hold(error.reason, f"{where} is not {done}: {error.message}", stalled=True)
     reason, remedy = _remedy(error, action, spec, namespace, grant)
     return Hold(reason, f"{where} cannot be {done}: {remedy} ({error.message})", stalled=True)
@@ -61,10 +62,10 @@ def _by_itself(error: MeshCAError) -> str:
 
 
 _REMEDIES = {
-    "exceeded quota": (Reason.QUOTA_EXCEEDED, "a ResourceQuota of its namespace is used up; raise it"),
-    "is being terminated": (Reason.WRITE_REFUSED, "its namespace is being deleted; create it again when it is gone"),
-    "admission webhook": (Reason.WRITE_REFUSED, "a webhook refuses it; let it admit the operator's writes"),
-    "AdmissionPolicy": (Reason.WRITE_REFUSED, "an admission policy refuses it; let it admit the operator's writes"),
+    "exceeded quota": (Found.QUOTA_EXCEEDED, "a ResourceQuota of its namespace is used up; raise it"),
+    "is being terminated": (Found.WRITE_REFUSED, "its namespace is being deleted; create it again when it is gone"),
+    "admission webhook": (Found.WRITE_REFUSED, "a webhook refuses it; let it admit the operator's writes"),
+    "AdmissionPolicy": (Found.WRITE_REFUSED, "an admission policy refuses it; let it admit the operator's writes"),
 }
 """What an API server's sentence tells, by words in it, and what helps."""
 
@@ -73,15 +74,15 @@ def _remedy(error: StoreError, action: Action, spec: MeshCASpec, namespace: str,
     if isinstance(error, ConflictError):
         found = _MANAGER.search(error.message)
         manager = found[1] if found else "somebody"
-        return Reason.FIELD_CONFLICT, f"field manager {manager} holds its fields; let it give them up"
+        return Found.FIELD_CONFLICT, f"field manager {manager} holds its fields; let it give them up"
     known = next((remedy for words, remedy in _REMEDIES.items() if words in error.message), None)
     if known is not None:
         return known
-    if error.reason is Reason.FORBIDDEN:
-        return Reason.FORBIDDEN, _right(action, spec, namespace, grant)
+    if error.reason is Found.FORBIDDEN:
+        return Found.FORBIDDEN, _right(action, spec, namespace, grant)
     if "immutable" in error.message and isinstance(action, WriteCA | WriteBundle):
-        return Reason.SECRET_IMMUTABLE, "it is immutable; delete it, it is made anew at once"
-    return Reason.WRITE_REFUSED, "the API server refuses it"
+        return Found.SECRET_IMMUTABLE, "it is immutable; delete it, it is made anew at once"
+    return Found.WRITE_REFUSED, "the API server refuses it"
 
 
 def _right(action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> str:

@@ -9,7 +9,8 @@ from meshca.cluster.store import Store
 from meshca.core.actions import Step
 from meshca.errors import StoreError
 from meshca.flow.registry import Resource
-from meshca.words.names import API_VERSION, FIELD_MANAGER, GROUP, KIND, Condition, Reason
+from meshca.words.names import API_VERSION, FIELD_MANAGER, GROUP, KIND, Condition
+from meshca.words.reasons import Done
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ EVENT_NAMESPACE = "default"
 LONGEST_NOTE = 1024
 """Of an events.k8s.io/v1 Event, in bytes."""
 
-BIRTH = frozenset({Reason.ROOT_ISSUED, Reason.ROOT_IMPORTED, Reason.INTERMEDIATE_ISSUED, Reason.BUNDLE_PUBLISHED})
+BIRTH = frozenset({Done.ROOT_ISSUED, Done.ROOT_IMPORTED, Done.INTERMEDIATE_ISSUED, Done.BUNDLE_PUBLISHED})
 """Steps that make what never was: the status tells of them, an Event is for what changes."""
 
 

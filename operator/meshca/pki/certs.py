@@ -26,7 +26,7 @@ from meshca.pki import anatomy, keys, reading, signature
 from meshca.pki import pem as pem_file
 from meshca.pki.der import DERError
 from meshca.pki.keys import KeySpec
-from meshca.words.names import Reason
+from meshca.words.reasons import Unfit
 
 BACKDATE = timedelta(minutes=5)
 """How far before its issue a certificate is valid, for peers whose clock is behind."""
@@ -79,7 +79,7 @@ def parse(pem: bytes) -> Certificate:
     """Read exactly one certificate. Raises PKIError."""
     found = parse_bundle(pem)
     if len(found) != 1:
-        raise PKIError(Reason.ROOT_UNREADABLE, f"there are {len(found)} certificates where one should be")
+        raise PKIError(Unfit.ROOT_UNREADABLE, f"there are {len(found)} certificates where one should be")
     return found[0]
 
 
@@ -94,32 +94,32 @@ def parse_bundle(pem: bytes) -> tuple[Certificate, ...]:
         PKIError: the first thing in it that is not a certificate, or too much of it.
     """
     if len(pem) > MAX_BUNDLE_BYTES:
-        raise PKIError(Reason.ROOT_UNREADABLE, f"the PEM is {len(pem)} bytes long; the limit is {MAX_BUNDLE_BYTES}")
+        raise PKIError(Unfit.ROOT_UNREADABLE, f"the PEM is {len(pem)} bytes long; the limit is {MAX_BUNDLE_BYTES}")
     found = pem_file.blocks(pem)
     if not found:
-        raise PKIError(Reason.ROOT_UNREADABLE, "there is no PEM block where a certificate should be")
+        raise PKIError(Unfit.ROOT_UNREADABLE, "there is no PEM block where a certificate should be")
     if len(found) > MAX_BUNDLE_CERTIFICATES:
-        raise PKIError(Reason.ROOT_UNREADABLE, f"more than {MAX_BUNDLE_CERTIFICATES} certificates in one PEM")
+        raise PKIError(Unfit.ROOT_UNREADABLE, f"more than {MAX_BUNDLE_CERTIFICATES} certificates in one PEM")
     return tuple(_parse_block(block, position) for position, block in enumerate(found, 1))
 
 
 def _parse_block(block: pem_file.Block, position: int) -> Certificate:
     if block.label != "CERTIFICATE":
-        raise PKIError(Reason.ROOT_UNREADABLE, f"PEM block {position} is a {block.label}, not a CERTIFICATE")
+        raise PKIError(Unfit.ROOT_UNREADABLE, f"PEM block {position} is a {block.label}, not a CERTIFICATE")
     try:
         octets = block.der()
         bits = reading.oversized_key(octets)
         if bits is not None:
             message = f"PEM block {position} has an RSA key of {bits} bits; Envoy's limit is {keys.RSA_MAX}"
-            raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, message)
+            raise PKIError(Unfit.ROOT_KEY_UNSUPPORTED, message)
         certificate = reading.readable(octets)
         facts = _facts(octets, certificate)
     except reading.MALFORMED as error:
         why = f" ({printable_text(str(error))[:_LONGEST_REASON]})" if str(error) else ""
         message = f"PEM block {position} is not a readable certificate{why}"
-        raise PKIError(Reason.ROOT_UNREADABLE, message) from None
+        raise PKIError(Unfit.ROOT_UNREADABLE, message) from None
     if certificate.serial_number < 0:
-        raise PKIError(Reason.ROOT_UNREADABLE, f"{facts.subject} has a negative serial number; Go cannot read it")
+        raise PKIError(Unfit.ROOT_UNREADABLE, f"{facts.subject} has a negative serial number; Go cannot read it")
     return facts
 
 
@@ -285,7 +285,7 @@ def make_intermediate(  # noqa: PLR0913  # keyword-only: one per fact of the cer
     """
     issuer = root.certificate
     if issuer.not_after <= now:
-        raise PKIError(Reason.ROOT_EXPIRED, f"root {issuer.subject} expired at {utc(issuer.not_after)}")
+        raise PKIError(Unfit.ROOT_EXPIRED, f"root {issuer.subject} expired at {utc(issuer.not_after)}")
     private_key = keys.generate(key)
     key_id = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
     subject = _name(organization, _intermediate_common_name(meshca, target, key_id.digest.hex()))

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from meshca.errors import PKIError
 from meshca.pki import keyfile
 from meshca.pki import pem as pem_file
-from meshca.words.names import Reason
+from meshca.words.reasons import Unfit
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -91,25 +91,25 @@ def load(pem: bytes, *, written_by_us: bool = False) -> PrivateKey:
         PKIError: ROOT_UNREADABLE or ROOT_KEY_UNSUPPORTED, with the remedy.
     """
     if len(pem) > keyfile.LARGEST:
-        raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format(f"what is {len(pem)} bytes long"))
+        raise PKIError(Unfit.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format(f"what is {len(pem)} bytes long"))
     block = _only_block(pem)
     try:
         plain = keyfile.plain(block.label, block.der())
         key = serialization.load_der_private_key(plain, None, unsafe_skip_rsa_key_validation=written_by_us)
     except keyfile.TooLargeError as error:
-        raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format(error)) from None
+        raise PKIError(Unfit.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format(error)) from None
     except UnsupportedAlgorithm:
-        raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format("this kind of key")) from None
+        raise PKIError(Unfit.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format("this kind of key")) from None
     except (ValueError, TypeError):
         # "from None": the library's own words are about DER and passwords, and could quote what they choke on.
-        raise PKIError(Reason.ROOT_UNREADABLE, "the private key is damaged; write it again from the original") from None
+        raise PKIError(Unfit.ROOT_UNREADABLE, "the private key is damaged; write it again from the original") from None
     spec = spec_of(key.public_key())
     if spec is None or not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format("this kind of key"))
+        raise PKIError(Unfit.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format("this kind of key"))
     if not spec.is_supported:
-        raise PKIError(Reason.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format(f"an {spec} key"))
+        raise PKIError(Unfit.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format(f"an {spec} key"))
     if isinstance(key, rsa.RSAPrivateKey) and not _is_consistent(key):  # an EC key's point is checked by the loader
-        raise PKIError(Reason.ROOT_UNREADABLE, "the private key is damaged: its numbers contradict one another")
+        raise PKIError(Unfit.ROOT_UNREADABLE, "the private key is damaged: its numbers contradict one another")
     return key
 
 
@@ -123,12 +123,12 @@ def dump(key: PrivateKey) -> bytes:
 _UNSUPPORTED = f"Istio cannot sign with {{}}; use ECDSA P-256 or P-384, or RSA of {RSA_MIN} to {RSA_MAX} bits"
 _ENCRYPTED = "the private key is encrypted, and nobody can type its password here; decrypt it with `openssl pkey`"
 _REFUSED_LABELS = {
-    "ENCRYPTED PRIVATE KEY": (Reason.ROOT_UNREADABLE, _ENCRYPTED),
+    "ENCRYPTED PRIVATE KEY": (Unfit.ROOT_UNREADABLE, _ENCRYPTED),
     "OPENSSH PRIVATE KEY": (
-        Reason.ROOT_UNREADABLE,
+        Unfit.ROOT_UNREADABLE,
         "the private key is in OpenSSH's own format; convert a copy with `ssh-keygen -p -m PKCS8`",
     ),
-    "DSA PRIVATE KEY": (Reason.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format("a DSA key")),
+    "DSA PRIVATE KEY": (Unfit.ROOT_KEY_UNSUPPORTED, _UNSUPPORTED.format("a DSA key")),
 }
 _KEY_LABELS = ("PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY")
 
@@ -137,16 +137,16 @@ def _only_block(pem: bytes) -> pem_file.Block:
     # `openssl ecparam -genkey` writes the name of the curve beside the key, which has it as well
     found = [block for block in pem_file.blocks(pem) if block.label != "EC PARAMETERS"]
     if not found:
-        raise PKIError(Reason.ROOT_UNREADABLE, "there is no PEM block with a private key in its file")
+        raise PKIError(Unfit.ROOT_UNREADABLE, "there is no PEM block with a private key in its file")
     first = found[0]
     if first.label in _REFUSED_LABELS:
         raise PKIError(*_REFUSED_LABELS[first.label])
     if first.label not in _KEY_LABELS:
-        raise PKIError(Reason.ROOT_UNREADABLE, f"there is a {first.label} where the private key should be")
+        raise PKIError(Unfit.ROOT_UNREADABLE, f"there is a {first.label} where the private key should be")
     if len(found) > 1:
-        raise PKIError(Reason.ROOT_UNREADABLE, "the private key's file holds several PEM blocks; leave the key only")
+        raise PKIError(Unfit.ROOT_UNREADABLE, "the private key's file holds several PEM blocks; leave the key only")
     if b"ENCRYPTED" in first.body:  # RFC 1421 header "Proc-Type: 4,ENCRYPTED", as `openssl rsa -aes256` writes
-        raise PKIError(Reason.ROOT_UNREADABLE, _ENCRYPTED)
+        raise PKIError(Unfit.ROOT_UNREADABLE, _ENCRYPTED)
     return first
 
 

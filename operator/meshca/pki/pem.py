@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 from meshca.errors import PKIError
-from meshca.words.names import Reason
+from meshca.words.reasons import Unfit
 
 _MARKER = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
 
@@ -40,7 +40,7 @@ def blocks(pem: bytes) -> list[Block]:
     texts, kinds, labels = parts[0::3], parts[1::3], parts[2::3]
     paired = kinds == [b"BEGIN", b"END"] * (len(kinds) // 2) and labels[0::2] == labels[1::2]
     if not paired or any(map(_MISSPELT.search, texts)):
-        raise PKIError(Reason.ROOT_UNREADABLE, "the PEM is damaged: its BEGIN and END lines do not pair up")
+        raise PKIError(Unfit.ROOT_UNREADABLE, "the PEM is damaged: its BEGIN and END lines do not pair up")
     return [Block(label.decode(), body) for label, body in zip(labels[0::2], texts[1::2], strict=True)]
 
 

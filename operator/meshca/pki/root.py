@@ -7,7 +7,8 @@ from meshca.errors import PKIError
 from meshca.pki import anatomy, certs, keys, profile, requirements
 from meshca.pki import pem as pem_file
 from meshca.pki.certs import Certificate, KeyPair
-from meshca.words.names import TLS_CERT, TLS_KEY, Reason
+from meshca.words.names import TLS_CERT, TLS_KEY
+from meshca.words.reasons import Reason, Unfit
 
 Defect = tuple[Reason, str | None, str]
 """A rule's Reason, what the certificate has against it (None: nothing), and the remedy."""
@@ -31,7 +32,7 @@ def check_root(tls_crt: bytes | None, tls_key: bytes | None, *, now: datetime, w
     if not tls_crt or not tls_key:
         missing = TLS_KEY if tls_crt else TLS_CERT
         raise PKIError(
-            Reason.ROOT_SECRET_INCOMPLETE,
+            Unfit.ROOT_SECRET_INCOMPLETE,
             f"{where} has no {missing}; create it with `kubectl create secret tls` from the root and its key",
         )
     certificate = _read_certificate(tls_crt, where)
@@ -39,7 +40,7 @@ def check_root(tls_crt: bytes | None, tls_key: bytes | None, *, now: datetime, w
     key = _read_key(tls_key, where)
     if key.public_key() != certs.load(certificate).public_key():
         raise PKIError(
-            Reason.ROOT_KEY_MISMATCH,
+            Unfit.ROOT_KEY_MISMATCH,
             f"{where}: {TLS_KEY} is not the key of the certificate in {TLS_CERT}; put two that belong together",
         )
     return KeyPair(certificate, keys.dump(key))
@@ -89,12 +90,12 @@ def _only_block(pem: bytes) -> bytes:
         what = f"it holds {', '.join(map(_a, labels[:3]))}" if labels else "there is no PEM block"
         if len(labels) > 1 and set(labels) == {"CERTIFICATE"}:
             what = f"there are {len(labels)} certificates where one should be"
-        raise PKIError(Reason.ROOT_UNREADABLE, f"{what}; it must hold the root certificate, alone, as PEM")
+        raise PKIError(Unfit.ROOT_UNREADABLE, f"{what}; it must hold the root certificate, alone, as PEM")
     try:
         return found[0].der()
     except ValueError:
         raise PKIError(
-            Reason.ROOT_UNREADABLE, "what is between BEGIN and END is not base64; write it again from the original"
+            Unfit.ROOT_UNREADABLE, "what is between BEGIN and END is not base64; write it again from the original"
         ) from None
 
 
@@ -107,9 +108,9 @@ def _parse(octets: bytes, pem: bytes) -> Certificate:
         return certs.parse(pem)
     except PKIError as error:
         clause = profile.refusal(octets)
-        if clause is None or error.reason is not Reason.ROOT_UNREADABLE:
+        if clause is None or error.reason is not Unfit.ROOT_UNREADABLE:
             raise PKIError(error.reason, f"{error.message}; issue a root in the usual form (RFC 5280)") from None
-        raise PKIError(Reason.ROOT_UNFIT, f"the certificate {clause}; issue a root without that") from None
+        raise PKIError(Unfit.ROOT_UNFIT, f"the certificate {clause}; issue a root without that") from None
 
 
 def _read_key(pem: bytes, where: str) -> keys.PrivateKey:
@@ -127,28 +128,28 @@ def _raise_first(defects: Iterator[Defect], where: str) -> None:
 
 def _untimely(root: Certificate, now: datetime) -> Iterator[Defect]:
     certificate = certs.load(root)
-    yield Reason.ROOT_EXPIRED, requirements.expired(certificate, now), "give one that is valid"
-    yield Reason.ROOT_NOT_YET_VALID, requirements.not_yet_valid(certificate, now), "wait, or give one that is valid now"
+    yield Unfit.ROOT_EXPIRED, requirements.expired(certificate, now), "give one that is valid"
+    yield Unfit.ROOT_NOT_YET_VALID, requirements.not_yet_valid(certificate, now), "wait, or give one that is valid now"
 
 
 def _defects(root: Certificate, now: datetime) -> Iterator[Defect]:
     """Give every rule, basics first."""
     certificate = certs.load(root)
     unsupported = requirements.unsupported_key(certificate)
-    yield Reason.ROOT_KEY_UNSUPPORTED, unsupported, "issue a root with RSA of 2048 to 8192 bits or ECDSA P-256 or P-384"
+    yield Unfit.ROOT_KEY_UNSUPPORTED, unsupported, "issue a root with RSA of 2048 to 8192 bits or ECDSA P-256 or P-384"
     yield (
-        Reason.ROOT_WEAK,
+        Unfit.ROOT_WEAK,
         requirements.weakness(certificate),
         "issue one with RSA 2048 or ECDSA P-256 at least, and SHA-256",
     )
-    yield Reason.ROOT_NOT_CA, requirements.not_a_ca(certificate), "give the root, not a certificate that it issued"
+    yield Unfit.ROOT_NOT_CA, requirements.not_a_ca(certificate), "give the root, not a certificate that it issued"
     clause = profile.refusal(certs.octets_of(root))
-    yield Reason.ROOT_UNFIT, clause, "issue a root without that"
-    yield Reason.ROOT_NOT_SELF_SIGNED, _not_self_signed(root), "give the root at the top of the chain"
+    yield Unfit.ROOT_UNFIT, clause, "issue a root without that"
+    yield Unfit.ROOT_NOT_SELF_SIGNED, _not_self_signed(root), "give the root at the top of the chain"
     below = requirements.path_too_short(certificate, 1)
-    yield Reason.ROOT_PATH_TOO_SHORT, below, "issue a root without pathLen, or with 1 or more: istiod's CA is below it"
+    yield Unfit.ROOT_PATH_TOO_SHORT, below, "issue a root without pathLen, or with 1 or more: istiod's CA is below it"
     yield from _untimely(root, now)
-    yield Reason.ROOT_UNFIT, requirements.unfit(certificate), "issue a root without that"
+    yield Unfit.ROOT_UNFIT, requirements.unfit(certificate), "issue a root without that"
 
 
 def _not_self_signed(root: Certificate) -> str | None:

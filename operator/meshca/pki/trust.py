@@ -19,7 +19,7 @@ from meshca.errors import PKIError
 from meshca.pki import certs, keys, requirements
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.keys import Algorithm, KeySpec
-from meshca.words.names import Reason
+from meshca.words.reasons import Found, Unfit
 
 
 def istiod_names(namespace: str) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def rehearse(  # noqa: PLR0913  # a mesh to come, and when
     size = sum(len(each.pem) for each in (root.certificate, *older))
     if size > certs.MAX_BUNDLE_BYTES:
         raise PKIError(
-            Reason.ROOT_UNFIT,
+            Unfit.ROOT_UNFIT,
             f"{where}: with the roots before it the trust bundle would have {size} bytes, more than the"
             f" {certs.MAX_BUNDLE_BYTES} that fit into a handshake; issue a smaller root",
         )
@@ -120,7 +120,7 @@ def rehearse(  # noqa: PLR0913  # a mesh to come, and when
         )
     except PKIError as error:
         message = f"{where}: no certificate under this root would be accepted: {error.message}"
-        raise PKIError(Reason.ROOT_UNFIT, f"{message}; issue a root without that") from error
+        raise PKIError(Unfit.ROOT_UNFIT, f"{message}; issue a root without that") from error
 
 
 _REHEARSAL_KEY = KeySpec(Algorithm.ECDSA, 256)
@@ -134,7 +134,7 @@ def _refuse_namesakes(root: Certificate, others: Sequence[Certificate], where: s
         is_alike = own is None or theirs is None or own == theirs
         if other.subject == name and is_alike and other.public_key() != certs.load(root).public_key():
             message = f"{where}: the root has the name of another one with another key ({root.subject})"
-            raise PKIError(Reason.ROOT_UNFIT, f"{message}, and Envoy would take one for the other; give it a new name")
+            raise PKIError(Unfit.ROOT_UNFIT, f"{message}, and Envoy would take one for the other; give it a new name")
 
 
 Path = tuple[Certificate, ...]
@@ -142,7 +142,7 @@ Path = tuple[Certificate, ...]
 
 
 def _not_proven(sentence: str) -> PKIError:
-    return PKIError(Reason.CHAIN_NOT_PROVEN, sentence)
+    return PKIError(Found.CHAIN_NOT_PROVEN, sentence)
 
 
 def _read_chain(signer: KeyPair, chain_pem: bytes) -> Path:

@@ -22,7 +22,7 @@ from meshca.core.spec import MeshCASpec
 from meshca.flow.registry import Resource
 from meshca.process.gauges import GAUGES, Gauge
 from meshca.process.last_known import Findings, Report
-from meshca.words.names import STEP_REASONS, Reason
+from meshca.words.reasons import Done, Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self._reports: dict[str, Report] = {}
         self._requests, self._steps, self._passes = (self._counter(family) for family in (REQUESTS, STEPS, PASSES))
-        for reason in STEP_REASONS:
+        for reason in Done:
             self._steps.labels(reason.value)  # increase() sees a first one only if there was a zero before it
-        for result in ("ok", Reason.INTERNAL_ERROR.value):
+        for result in ("ok", Found.INTERNAL_ERROR.value):
             self._passes.labels(result)
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
@@ -105,7 +105,7 @@ class Metrics(Collector):
     def count_step(self, resource: Resource, step: Step) -> None:
         """Count a step that was taken."""
         self._steps.labels(step.reason.value).inc()
-        if step.reason is Reason.SECRET_REPAIRED and isinstance(step.action, WriteCA):
+        if step.reason is Done.SECRET_REPAIRED and isinstance(step.action, WriteCA):
             self._report(resource).repairs[step.action.target] += 1
 
     def count_pass(self, result: str) -> None:

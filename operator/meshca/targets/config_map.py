@@ -13,7 +13,8 @@ from meshca.core.spec import SUBDOMAIN, TargetSpec
 from meshca.errors import PKIError
 from meshca.pki import certs
 from meshca.targets.port import Against, Content, TargetKind
-from meshca.words.names import ANNOTATION_REVISIONS, LABEL_MESHCA, ROOT_CERT, Reason
+from meshca.words.names import ANNOTATION_REVISIONS, LABEL_MESHCA, ROOT_CERT
+from meshca.words.reasons import Found
 from meshca.words.ref import CONFIG_MAPS, Ref
 
 Json = dict[str, Any]
@@ -70,11 +71,11 @@ def _claim(ref: Ref, found: Json, against: Against) -> Blocked | None:
     meta, owner = found["metadata"], against.owner
     claimant = str((meta.get("labels") or {}).get(LABEL_MESHCA, owner.name))
     if claimant != owner.name:
-        return Blocked(Reason.TARGET_CLAIMED, f"{ref} {_claimed(claimant, gone=against.wants(claimant, ref) is None)}")
+        return Blocked(Found.TARGET_CLAIMED, f"{ref} {_claimed(claimant, gone=against.wants(claimant, ref) is None)}")
     if metadata.our_apply(meta) is None and not _is_restored(found, against):
         by = metadata.writer_of(meta)
         message = f"{ref} was made by {by}, not by this MeshCA, and is left alone; remove it if nobody needs it,"
-        return Blocked(Reason.FOREIGN_CONFIG_MAP, f"{message} or give spec.trustBundle.configMap.name another name")
+        return Blocked(Found.FOREIGN_CONFIG_MAP, f"{message} or give spec.trustBundle.configMap.name another name")
     return None
 
 

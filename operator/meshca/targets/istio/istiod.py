@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from meshca.core.model import Reload
-from meshca.words.names import Reason
+from meshca.words.reasons import Found
 from meshca.words.text import moment
 
 Json = Mapping[str, Any]
@@ -47,7 +47,7 @@ def judge(namespace: str, deployments: Sequence[Json]) -> Reload:
         message = (
             f"no running istiod (a Deployment labelled {SELECTOR}) was found in namespace {namespace}; {_YOUR_WORD}"
         )
-        return Reload(Reason.ISTIOD_NOT_FOUND, message)
+        return Reload(Found.ISTIOD_NOT_FOUND, message)
     verdicts = [_judge_one(each) for each in running]
     changed = [at for each in running if (at := _changed_at(each)) is not None]
     verdict = next(
@@ -72,14 +72,14 @@ def _judge_one(deployment: Json) -> Reload:
     name = f"{deployment['metadata'].get('namespace', '')}/{deployment['metadata']['name']}"
     container = _container(deployment)
     if container is None:
-        return Reload(Reason.ISTIOD_UNKNOWN, f"Deployment {name} has no container called discovery; {_YOUR_WORD}")
+        return Reload(Found.ISTIOD_UNKNOWN, f"Deployment {name} has no container called discovery; {_YOUR_WORD}")
     version = _version(deployment, container)
     if version is None:
         message = f"the Istio version of Deployment {name} cannot be read from its image; {_YOUR_WORD}"
-        return Reload(Reason.ISTIOD_UNKNOWN, message)
+        return Reload(Found.ISTIOD_UNKNOWN, message)
     if version < OLDEST:
         message = f"Deployment {name} runs Istio {version[0]}.{version[1]}, which never loads a changed set of roots"
-        return Reload(Reason.ISTIOD_TOO_OLD, f"{message}; upgrade to 1.20 or newer")
+        return Reload(Found.ISTIOD_TOO_OLD, f"{message}; upgrade to 1.20 or newer")
     return _judge_flag(name, container) or _judge_rollout(name, deployment) or Reload(None, "")
 
 
@@ -87,11 +87,11 @@ def _judge_flag(name: str, container: Json) -> Reload | None:
     entry: Json = next((each for each in container.get("env") or () if each.get("name") == _FLAG), {})
     if "valueFrom" in entry:
         message = f"Deployment {name} takes {_FLAG} from elsewhere; give its value there, or {_YOUR_WORD}"
-        return Reload(Reason.ISTIOD_UNKNOWN, message)
+        return Reload(Found.ISTIOD_UNKNOWN, message)
     if entry.get("value") in _TRUE:
         return None
     message = f"istiod would ignore the new root: set {_FLAG}=true on Deployment {name} (Helm: pilot.env.{_FLAG}=true)"
-    return Reload(Reason.MULTI_ROOT_DISABLED, message)
+    return Reload(Found.MULTI_ROOT_DISABLED, message)
 
 
 def _judge_rollout(name: str, deployment: Json) -> Reload | None:
@@ -103,7 +103,7 @@ def _judge_rollout(name: str, deployment: Json) -> Reload | None:
     is_seen = status["observedGeneration"] >= deployment["metadata"].get("generation", 0)
     if is_seen and status.get("updatedReplicas", 0) >= wanted and status.get("replicas", 0) <= wanted:
         return None
-    return Reload(Reason.ISTIOD_UNKNOWN, f"Deployment {name} is being rolled out; wait until every pod is up to date")
+    return Reload(Found.ISTIOD_UNKNOWN, f"Deployment {name} is being rolled out; wait until every pod is up to date")
 
 
 def _changed_at(deployment: Json) -> datetime | None:

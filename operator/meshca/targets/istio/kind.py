@@ -13,7 +13,8 @@ from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.trust import istiod_names
 from meshca.targets.istio import istiod, running_mesh, secret
 from meshca.targets.port import Against, CAKind, Cluster, Content
-from meshca.words.names import CACERTS, Reason
+from meshca.words.names import CACERTS
+from meshca.words.reasons import Found
 from meshca.words.ref import Ref
 
 Json = dict[str, Any]
@@ -81,9 +82,9 @@ class Istio(CAKind[IstioTarget]):
             # rootReload: Live is a person's word; of ztunnels it says nothing.
             return found if target.asks else Reload(None, "", ambient=found.ambient)
         except StoreError as error:
-            if error.reason is not Reason.FORBIDDEN:
+            if error.reason is not Found.FORBIDDEN:
                 raise
             if not target.asks:
                 return Reload(None, "")
             message = f"the Deployments of namespace {namespace} may not be read"
-            return Reload(Reason.ISTIOD_NOT_FOUND, f"{message}; {grant(*target.ref[:2])}")
+            return Reload(Found.ISTIOD_NOT_FOUND, f"{message}; {grant(*target.ref[:2])}")

@@ -27,7 +27,8 @@ from meshca.errors import PKIError
 from meshca.pki import certs
 from meshca.pki.certs import Certificate
 from meshca.targets.istio import istiod
-from meshca.words.names import CACERTS, Reason
+from meshca.words.names import CACERTS
+from meshca.words.reasons import Found
 from meshca.words.text import when
 
 Json = Mapping[str, Any]
@@ -152,7 +153,7 @@ def _is_ready(deployment: Json) -> bool:
 
 
 def _blocked(message: str) -> Blocked:
-    return Blocked(Reason.MESH_HAS_ANOTHER_CA, message)
+    return Blocked(Found.MESH_HAS_ANOTHER_CA, message)
 
 
 def _named(strangers: Sequence[Certificate | None]) -> str:

@@ -21,8 +21,8 @@ from meshca.words.names import (
     LABEL_MESHCA,
     TLS_CERT,
     TLS_SECRET_TYPE,
-    Reason,
 )
+from meshca.words.reasons import Found
 
 Json = dict[str, Any]
 
@@ -45,16 +45,16 @@ def claim(
     other = str((meta.get("labels") or {}).get(LABEL_MESHCA, owner.name))
     wanted = other != owner.name and wants(other)
     if wanted:
-        return Blocked(Reason.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; let one of the two name another one")
+        return Blocked(Found.TARGET_CLAIMED, f"{where} belongs to MeshCA {other}; let one of the two name another one")
     if other != owner.name and not is_proven:
         return Blocked(
-            Reason.TARGET_CLAIMED, (_orphan if wanted is None else _let_go)(owner, where, other), is_orphan=True
+            Found.TARGET_CLAIMED, (_orphan if wanted is None else _let_go)(owner, where, other), is_orphan=True
         )
     home = str((meta.get("annotations") or {}).get(ANNOTATION_HOME, owner.namespace))
     if home == owner.namespace:
         return None
     return Blocked(
-        Reason.TARGET_CLAIMED, _elsewhere(owner, where, meta, home, is_proven=is_proven), home=home, is_copy=is_proven
+        Found.TARGET_CLAIMED, _elsewhere(owner, where, meta, home, is_proven=is_proven), home=home, is_copy=is_proven
     )
 
 

@@ -16,7 +16,8 @@ from meshca.pki.certs import Certificate
 from meshca.targets.istio import istiod, mesh
 from meshca.targets.istio.mesh import Ours, Traces
 from meshca.targets.port import Cluster
-from meshca.words.names import CA_CERT, ROOT_CERT, Reason
+from meshca.words.names import CA_CERT, ROOT_CERT
+from meshca.words.reasons import Found
 from meshca.words.ref import CONFIG_MAPS, Ref
 
 Json = dict[str, Any]
@@ -65,7 +66,7 @@ def _forbidden(target: TargetSpec, missing: list[str], grant: Grant) -> Blocked:
         " ClusterRoles up to date (helm upgrade, or deploy/rbac.yaml of this version); if they are,"
         f" {grant(*target.ref[:2])}"
     )
-    return Blocked(Reason.FORBIDDEN, message)
+    return Blocked(Found.FORBIDDEN, message)
 
 
 async def _published(cluster: Cluster, namespace: str) -> bytes | None:
@@ -88,6 +89,6 @@ async def _allowed(request: Awaitable[T]) -> T | StoreError:
     try:
         return await request
     except StoreError as error:
-        if error.reason is not Reason.FORBIDDEN:
+        if error.reason is not Found.FORBIDDEN:
             raise
         return error

@@ -26,8 +26,8 @@ from meshca.words.names import (
     CA_CRL,
     CA_KEY,
     CACERTS_KEYS,
-    Reason,
 )
+from meshca.words.reasons import Found
 from meshca.words.ref import Ref
 from meshca.words.text import when
 
@@ -117,7 +117,7 @@ def read_target(ref: Ref, secret: Json | None, against: Against) -> TargetState:
         return claimed
     stranger = why_foreign(secret, content, signer, against)
     if stranger is not None:
-        return Blocked(Reason.FOREIGN_SECRET, f"{ref} {stranger}")
+        return Blocked(Found.FOREIGN_SECRET, f"{ref} {stranger}")
     return _holding(secret, content, signer, against)
 
 
