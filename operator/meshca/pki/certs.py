@@ -146,6 +146,18 @@ def raw_subject(certificate: Certificate) -> bytes:
     return anatomy.read(octets_of(certificate)).subject.raw
 
 
+@lru_cache(maxsize=1024)
+def folded_subject(certificate: Certificate) -> anatomy.FoldedName:
+    """Return the subject as Envoy compares it."""
+    return anatomy.folded(anatomy.read(octets_of(certificate)).subject)
+
+
+@lru_cache(maxsize=1024)
+def folded_issuer(certificate: Certificate) -> anatomy.FoldedName:
+    """Return the issuer as Envoy compares it."""
+    return anatomy.folded(anatomy.read(octets_of(certificate)).issuer)
+
+
 def describe(certificate: x509.Certificate) -> Certificate:
     """State the facts of a certificate. Raises the library's errors when a part of it cannot be read."""
     return _facts(certificate.public_bytes(serialization.Encoding.DER), certificate)

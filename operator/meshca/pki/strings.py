@@ -5,6 +5,7 @@ Go takes these seven types (crypto/x509/parser.go, parseASN1String), BoringSSL c
 """
 
 import re
+from string import ascii_lowercase, ascii_uppercase
 
 from meshca.pki.der import BMP, IA5, NUMERIC, PRINTABLE, TELETEX, UTF8, DERError
 
@@ -53,3 +54,12 @@ def _two_octets_each(text: str) -> str:
     if _BEYOND_BMP.search(text):
         raise DERError("has a surrogate in a BMPString of a name, which neither Go nor Envoy reads; use UTF8String")
     return text.removesuffix("\0")
+
+
+_BLANKS = re.compile("[ \\t\\n\\v\\f\\r]+")
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def folded(text: str) -> str:
+    """Reduce a string to what BoringSSL compares of it (crypto/x509/x_name.cc, asn1_string_canon)."""
+    return _BLANKS.sub(" ", text).strip(" ").translate(_LOWER)

@@ -128,11 +128,11 @@ _REHEARSAL_KEY = KeySpec(Algorithm.ECDSA, 256)
 
 def _refuse_namesakes(root: Certificate, others: Sequence[Certificate], where: str) -> None:
     """Refuse a root that Envoy would take for the issuer of what another root of its name has signed."""
-    name, own = certs.load(root).subject, certs.subject_key_id(certs.load(root))
-    for other in map(certs.load, others):
-        theirs = certs.subject_key_id(other)
+    name, own = certs.folded_subject(root), certs.subject_key_id(certs.load(root))
+    for other in (other for other in others if certs.folded_subject(other) == name):
+        theirs = certs.subject_key_id(certs.load(other))
         is_alike = own is None or theirs is None or own == theirs
-        if other.subject == name and is_alike and other.public_key() != certs.load(root).public_key():
+        if is_alike and certs.load(other).public_key() != certs.load(root).public_key():
             message = f"{where}: the root has the name of another one with another key ({root.subject})"
             raise PKIError(Unfit.ROOT_UNFIT, f"{message}, and Envoy would take one for the other; give it a new name")
 
@@ -179,16 +179,15 @@ def _build_path(chain: Path, bundle: Path) -> Path:
 
 def _looks_like_issuer(issuer: Certificate, certificate: Certificate) -> bool:
     """Compare names, and key identifiers where both have one: X509_check_issued, before any signature is checked."""
-    above = certs.load(issuer)
-    if above.subject != certs.load(certificate).issuer:
+    if certs.folded_subject(issuer) != certs.folded_issuer(certificate):
         return False
-    wanted, offered = certificate.issuer_id, certs.subject_key_id(above)
+    wanted, offered = certificate.issuer_id, certs.subject_key_id(certs.load(issuer))
     return wanted is None or offered is None or wanted == offered
 
 
 def _refuse_ambiguity(certificate: Certificate, bundle: Path) -> None:
-    name = certs.load(certificate).issuer
-    namesakes = sum(certs.load(root).subject == name for root in bundle)
+    name = certs.folded_issuer(certificate)
+    namesakes = sum(certs.folded_subject(root) == name for root in bundle)
     if namesakes > 1 and certificate.issuer_id is None:
         raise _not_proven(
             f"{certificate.subject} has no authorityKeyIdentifier to tell {namesakes} roots of the same name apart"
