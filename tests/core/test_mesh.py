@@ -9,7 +9,8 @@ from cryptography.x509.oid import NameOID
 
 from meshca.core.model import Root
 from meshca.pki import certs
-from meshca.pki.certs import KeyPair, make_root
+from meshca.pki.certs import KeyPair
+from meshca.pki.issue import make_root
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.targets.istio.mesh import Ours, Traces, is_asked, judge
 from meshca.words.reasons import Found

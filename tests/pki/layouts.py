@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from meshca.pki import certs
+from meshca.pki import issue
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.names import CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT
@@ -43,9 +43,9 @@ class Layout:
 # --- Ours ----------------------------------------------------------------------
 
 P256 = KeySpec(Algorithm.ECDSA, 256)
-OUR_ROOT = certs.make_root(meshca="mesh", revision=1, organization="o", key=P256, now=NOW, duration=900 * DAY)
+OUR_ROOT = issue.make_root(meshca="mesh", revision=1, organization="o", key=P256, now=NOW, duration=900 * DAY)
 OURS, OLDER = (
-    certs.make_intermediate(
+    issue.make_intermediate(
         OUR_ROOT, meshca="mesh", target="istio", organization="o", key=P256, now=NOW, duration=90 * DAY
     )
     for _ in range(2)

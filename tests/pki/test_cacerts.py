@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshca.pki import cacerts, certs, lenient
+from meshca.pki import cacerts, certs, issue, lenient
 from meshca.pki.cacerts import Cacerts, Content
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
@@ -16,11 +16,11 @@ from tests.pki.factories import root as make_foreign_root
 
 P256 = KeySpec(Algorithm.ECDSA, 256)
 OLD, NEW = (
-    certs.make_root(meshca="mesh", revision=n, organization="acme", key=P256, now=NOW, duration=timedelta(days=3650))
+    issue.make_root(meshca="mesh", revision=n, organization="acme", key=P256, now=NOW, duration=timedelta(days=3650))
     for n in (1, 2)
 )
 SIGNER, OTHER = (
-    certs.make_intermediate(
+    issue.make_intermediate(
         OLD,
         meshca="mesh",
         target="istio",

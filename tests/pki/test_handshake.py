@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from meshca.pki import cacerts, certs, keys
+from meshca.pki import cacerts, certs, issue, keys
 from meshca.pki.cacerts import Cacerts
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.names import CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT
@@ -25,8 +25,8 @@ def now():
 
 def make_secret(spec: KeySpec, now: datetime, *also_trusted: certs.Certificate) -> Secret:
     common = {"meshca": "mesh", "organization": "acme", "key": spec, "now": now}
-    root = certs.make_root(**common, revision=1, duration=timedelta(days=3650))
-    signer = certs.make_intermediate(root, **common, target="istio", duration=timedelta(days=90))
+    root = issue.make_root(**common, revision=1, duration=timedelta(days=3650))
+    signer = issue.make_intermediate(root, **common, target="istio", duration=timedelta(days=90))
     return cacerts.encode(Cacerts(signer, (root.certificate, *also_trusted)))
 
 

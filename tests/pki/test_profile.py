@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pkilint.bin import lint_pkix_cert, lint_pkix_signer_signee_cert_chain
 
 from meshca.errors import PKIError
-from meshca.pki import certs, root
+from meshca.pki import certs, issue, root
 from meshca.pki.certs import KeyPair
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.reasons import Unfit
@@ -29,12 +29,12 @@ YEAR = timedelta(days=365)
 
 def make_root(**changes: object) -> KeyPair:
     defaults = {"meshca": "mesh", "revision": 1, "organization": "cluster.local", "key": P256, "now": NOW}
-    return certs.make_root(**{**defaults, "duration": 10 * YEAR, **changes})
+    return issue.make_root(**{**defaults, "duration": 10 * YEAR, **changes})
 
 
 def make_intermediate(issuer: KeyPair, **changes: object) -> KeyPair:
     defaults = {"meshca": "mesh", "target": "istio", "organization": "cluster.local"}
-    return certs.make_intermediate(issuer, **{**defaults, "key": P256, "now": NOW, "duration": YEAR / 4, **changes})
+    return issue.make_intermediate(issuer, **{**defaults, "key": P256, "now": NOW, "duration": YEAR / 4, **changes})
 
 
 def extension(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> x509.Extension:

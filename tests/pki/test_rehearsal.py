@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from meshca.errors import PKIError
-from meshca.pki import certs, root, trust
+from meshca.pki import certs, rehearsal, root, trust
 from meshca.pki.der import sequence
 from meshca.words.reasons import Unfit
 from tests.pki import factories
@@ -25,7 +25,7 @@ def pair(made: Made) -> certs.KeyPair:
 
 def rehearse(made: Made, *others: Made, **mesh: object) -> None:
     usual = {"servers": trust.istiod_names("istio-system"), "trust_domain": "cluster.local", "now": NOW, "where": WHERE}
-    trust.rehearse(pair(made), [certs.parse(other.pem) for other in others], **{**usual, **mesh})
+    rehearsal.rehearse(pair(made), [certs.parse(other.pem) for other in others], **{**usual, **mesh})
 
 
 def constrained(*permitted: x509.GeneralName) -> Made:

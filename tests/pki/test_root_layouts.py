@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from meshca.errors import PKIError
-from meshca.pki import certs, keys, root, trust
+from meshca.pki import certs, issue, keys, rehearsal, root, trust
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.reasons import Unfit
 from tests.pki import validators
@@ -37,7 +37,7 @@ def key_of(der: bytes) -> bytes:
 
 def judge(der: bytes) -> certs.KeyPair:
     pair = root.check_root(armored("CERTIFICATE", der), key_of(der), now=NOW, where=WHERE)
-    trust.rehearse(pair, [], servers=trust.ISTIOD_NAMES, trust_domain="cluster.local", now=NOW, where=WHERE)
+    rehearsal.rehearse(pair, [], servers=trust.ISTIOD_NAMES, trust_domain="cluster.local", now=NOW, where=WHERE)
     return pair
 
 
@@ -55,7 +55,7 @@ TAKEN = {sentence: der for sentence, (der, verdict) in ROOTS.items() if verdict 
 
 def under(pair: certs.KeyPair, folder: Path) -> Path:
     """A whole chain under a root as istiod would sign it, as files."""
-    made = certs.make_intermediate(
+    made = issue.make_intermediate(
         pair, meshca="m", target="t", organization="o", key=P256, now=NOW, duration=timedelta(hours=1)
     )
     key, signer = p256(), certs.load(made.certificate)
@@ -155,7 +155,7 @@ def test_the_name_of_a_root_is_copied_byte_for_byte():
     for sentence in ("& and * in a PrintableString", "Latin-1 in a TeletexString", "a BMPString that ends in NUL"):
         pair = judge(TAKEN[sentence])
 
-        made = certs.make_intermediate(
+        made = issue.make_intermediate(
             pair, meshca="m", target="t", organization="o", key=P256, now=NOW, duration=timedelta(hours=1)
         )
 

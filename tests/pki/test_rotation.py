@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 
 from meshca.errors import PKIError
-from meshca.pki import certs, keys, trust
+from meshca.pki import certs, issue, keys, trust
 from meshca.pki.certs import KeyPair
 from meshca.pki.keys import Algorithm, KeySpec
 from tests.pki import factories, openssl
@@ -28,8 +28,8 @@ class Generation:
     @classmethod
     def make(cls, revision: int, spec: KeySpec) -> "Generation":
         common = {"meshca": "mesh", "organization": "acme", "key": spec, "now": NOW}
-        root = certs.make_root(**common, revision=revision, duration=timedelta(days=3650))
-        signer = certs.make_intermediate(root, **common, target="istio", duration=timedelta(days=90))
+        root = issue.make_root(**common, revision=revision, duration=timedelta(days=3650))
+        signer = issue.make_intermediate(root, **common, target="istio", duration=timedelta(days=90))
         issuer = Made(certs.load(signer.certificate), keys.load(signer.key_pem))
         return cls(root, signer, factories.leaf(issuer, not_after=NOW + timedelta(days=1)).certificate)
 

@@ -13,7 +13,8 @@ from meshca.cluster import objects
 from meshca.cluster.objects import Owner
 from meshca.core.model import Absent, Blocked, Damaged, Listed, Published, Root, TargetState
 from meshca.pki.cacerts import Cacerts, encode
-from meshca.pki.certs import KeyPair, make_intermediate, make_root
+from meshca.pki.certs import KeyPair
+from meshca.pki.issue import make_intermediate, make_root
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.targets.config_map import ConfigMapTarget
 from meshca.targets.istio.kind import IstioTarget

@@ -7,7 +7,8 @@ from meshca.cluster import objects
 from meshca.core.fields import Fields
 from meshca.core.spec import SourceSpec
 from meshca.custody.port import Custody, RootRequest, SigningRequest, compute
-from meshca.pki.certs import KeyPair, make_intermediate, make_root
+from meshca.pki.certs import KeyPair
+from meshca.pki.issue import make_intermediate, make_root
 
 Json = dict[str, Any]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from meshca.errors import InternalError, PKIError
-from meshca.pki import root, trust
+from meshca.pki import rehearsal, root
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.words.names import TLS_CERT, TLS_KEY
 from meshca.words.reasons import Unfit
@@ -75,7 +75,7 @@ class Judge:
 def _judge(data: Mapping[str, bytes], mesh: Mesh, now: datetime, where: str) -> KeyPair | PKIError:
     try:
         pair = root.check_root(data.get(TLS_CERT), data.get(TLS_KEY), now=now, where=where)
-        trust.rehearse(
+        rehearsal.rehearse(
             pair,
             mesh.others,
             servers=mesh.servers,

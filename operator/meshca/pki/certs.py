@@ -1,15 +1,4 @@
-"""Certificates: reading them, and issuing roots and intermediates by one profile.
-
-The profile is RFC 5280's for CAs with what SPIFFE's X509-SVID asks of signing certificates, cut down to what Go
-(istiod), BoringSSL (Envoy), OpenSSL with `-x509_strict` and Java all accept:
-
-- v3; a serial of 159 random bits; SHA-256, or SHA-384 under a P-384 key.
-- basicConstraints critical: a root CA:TRUE, an intermediate CA:TRUE with pathLen 0.
-- keyUsage critical: keyCertSign and cRLSign, no more. No extendedKeyUsage: on a CA it constrains what is below it.
-- subjectKeyIdentifier on all; authorityKeyIdentifier with the key identifier only. With issuer and serial number in
-  it, Envoy refuses the chain as soon as the issuer is renewed.
-- A subject that no other key ever had. Two roots of one name are told apart by AKI alone, and Envoy does not look back.
-"""
+"""Certificates: reading them, and the facts about one that others go by."""
 
 import hashlib
 import re
@@ -36,7 +25,7 @@ MAX_BUNDLE_BYTES = 95_000
 (SSL_MAX_CERT_LIST_DEFAULT)."""
 MAX_BUNDLE_CERTIFICATES = 100
 
-_COMMON_NAME_MAX = 64
+COMMON_NAME_MAX = 64
 """ub-common-name, RFC 5280 appendix A.1."""
 
 
@@ -113,14 +102,14 @@ def _parse_block(block: pem_file.Block, position: int) -> Certificate:
             message = f"PEM block {position} has an RSA key of {bits} bits; Envoy's limit is {keys.RSA_MAX}"
             raise PKIError(Unfit.ROOT_KEY_UNSUPPORTED, message)
         certificate = reading.readable(octets)
-        facts = _facts(octets, certificate)
+        known = facts(octets, certificate)
     except reading.MALFORMED as error:
         why = f" ({printable_text(str(error))[:_LONGEST_REASON]})" if str(error) else ""
         message = f"PEM block {position} is not a readable certificate{why}"
         raise PKIError(Unfit.ROOT_UNREADABLE, message) from None
     if certificate.serial_number < 0:
-        raise PKIError(Unfit.ROOT_UNREADABLE, f"{facts.subject} has a negative serial number; Go cannot read it")
-    return facts
+        raise PKIError(Unfit.ROOT_UNREADABLE, f"{known.subject} has a negative serial number; Go cannot read it")
+    return known
 
 
 _LONGEST_REASON = 200
@@ -160,10 +149,10 @@ def folded_issuer(certificate: Certificate) -> anatomy.FoldedName:
 
 def describe(certificate: x509.Certificate) -> Certificate:
     """State the facts of a certificate. Raises the library's errors when a part of it cannot be read."""
-    return _facts(certificate.public_bytes(serialization.Encoding.DER), certificate)
+    return facts(certificate.public_bytes(serialization.Encoding.DER), certificate)
 
 
-def _facts(octets: bytes, certificate: x509.Certificate) -> Certificate:
+def facts(octets: bytes, certificate: x509.Certificate) -> Certificate:
     """State the facts of the certificate with these octets, by the library's object for it or for its twin."""
     return Certificate(
         pem=pem_file.encode("CERTIFICATE", octets),
@@ -254,106 +243,3 @@ def root_revision(certificate: Certificate, meshca: str) -> int | None:
     pattern = f"{re.escape(meshca)} root ([1-9][0-9]{{0,8}}) {certificate.authority_id[:8]}"
     found = re.fullmatch(pattern, str(names[0].value)) if len(names) == 1 else None
     return int(found[1]) if found else None
-
-
-def _intermediate_common_name(meshca: str, target: str, authority_id: str) -> str:
-    """Name an intermediate. Long names lose their end, never the key's identifier: that keeps the name unique."""
-    suffix = f" intermediate {authority_id[:8]}"
-    return f"{meshca} {target}"[: _COMMON_NAME_MAX - len(suffix)].rstrip(" .-") + suffix
-
-
-def make_root(  # noqa: PLR0913  # keyword-only: one per fact of the certificate
-    *, meshca: str, revision: int, organization: str, key: KeySpec, now: datetime, duration: timedelta
-) -> KeyPair:
-    """Make a self-signed root with a new key."""
-    private_key = keys.generate(key)
-    key_id = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
-    subject = _name(organization, root_common_name(meshca, revision, key_id.digest.hex()))
-    certificate = _sign(
-        _profile(private_key, subject, path_length=None)
-        .issuer_name(subject)
-        .not_valid_before(_whole_seconds(now - BACKDATE))
-        .not_valid_after(_whole_seconds(now + duration)),
-        authority_key_id=key_id.digest,
-        signer=private_key,
-    )
-    return KeyPair(describe(certificate), keys.dump(private_key))
-
-
-def make_intermediate(  # noqa: PLR0913  # keyword-only: one per fact of the certificate
-    root: KeyPair,
-    *,
-    meshca: str,
-    target: str,
-    organization: str,
-    key: KeySpec,
-    now: datetime,
-    duration: timedelta,
-) -> KeyPair:
-    """Make the CA that one istiod signs with: a new key, valid no longer than its root.
-
-    Raises:
-        PKIError: the root has expired.
-    """
-    issuer = root.certificate
-    if issuer.not_after <= now:
-        raise PKIError(Unfit.ROOT_EXPIRED, f"root {issuer.subject} expired at {utc(issuer.not_after)}")
-    private_key = keys.generate(key)
-    key_id = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
-    subject = _name(organization, _intermediate_common_name(meshca, target, key_id.digest.hex()))
-    signer = keys.load(root.key_pem, written_by_us=True)  # ours, or checked by `check_root` when it was given
-    certificate = _sign(
-        _profile(private_key, subject, path_length=0)
-        .issuer_name(load(issuer).subject)
-        .not_valid_before(max(_whole_seconds(now - BACKDATE), issuer.not_before))
-        .not_valid_after(min(_whole_seconds(now + duration), issuer.not_after)),
-        authority_key_id=bytes.fromhex(issuer.authority_id),
-        signer=signer,
-    )
-    octets = signature.with_issuer(certificate.public_bytes(serialization.Encoding.DER), raw_subject(issuer), signer)
-    return KeyPair(_facts(octets, reading.readable(octets)), keys.dump(private_key))
-
-
-def _name(organization: str, common_name: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
-
-
-def _whole_seconds(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0)
-
-
-def _profile(key: keys.PrivateKey, subject: x509.Name, *, path_length: int | None) -> x509.CertificateBuilder:
-    """Begin a CA certificate: all that the profile says of any of them."""
-    public_key = key.public_key()
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())  # 159 bits, never 0: at most 20 octets, RFC 5280 4.1.2.2
-        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_CA_KEY_USAGE, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-    )
-
-
-_CA_KEY_USAGE = x509.KeyUsage(
-    key_cert_sign=True,
-    crl_sign=True,
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
-)
-
-
-def _sign(builder: x509.CertificateBuilder, *, authority_key_id: bytes, signer: keys.PrivateKey) -> x509.Certificate:
-    identifier = x509.AuthorityKeyIdentifier(authority_key_id, None, None)
-    return builder.add_extension(identifier, critical=False).sign(signer, keys.signature_hash(signer))
