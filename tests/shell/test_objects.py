@@ -385,14 +385,14 @@ def test_it_stays_somebodys_when(secret: Secret, root: Root) -> None:
 def test_a_root_knows_the_last_roots_before_it_and_those_before_them() -> None:
     many = tuple(f"{number:064x}" for number in range(objects.MOST_REPLACED))
     before = [replace(ROOT, replaces=many), replace(ROOT_2, replaces=(*many[1:], ROOT.certificate.fingerprint))]
-    secret = objects.root_secret(OWNER, 3, RootState.PREPARED, PAIR, given=False, owned=False, before=before)
+    secret = objects.root_secret(OWNER, 3, RootState.PREPARED, PAIR, source="generated", owned=False, before=before)
     root = objects.read_root(OWNER, secret)
     assert root is not None
     assert root.replaces == (*many[2:], PAIR.certificate.fingerprint, NEXT.certificate.fingerprint)
 
 
 def test_a_root_is_read_back_from_its_secret() -> None:
-    secret = objects.root_secret(OWNER, 1, RootState.PREPARED, PAIR, given=True, owned=True)
+    secret = objects.root_secret(OWNER, 1, RootState.PREPARED, PAIR, source="secret", owned=True)
     assert secret["immutable"] is True
     assert objects.read_root(OWNER, secret) == Root(
         revision=1, certificate=PAIR.certificate, state=RootState.PREPARED, given=True, owned=True
@@ -410,7 +410,7 @@ NO_ROOT: dict[str, Callable[[Secret], Secret]] = {
 
 @pytest.mark.parametrize("change", NO_ROOT.values(), ids=NO_ROOT.keys())
 def test_no_root(change: Callable[[Secret], Secret]) -> None:
-    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
+    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, source="generated", owned=False)
     assert objects.read_root(OWNER, change(secret)) is None
 
 
@@ -424,14 +424,14 @@ KEYS: dict[str, tuple[dict[str, bytes], bool]] = {
 
 @pytest.mark.parametrize(("data", "has_key"), KEYS.values(), ids=KEYS.keys())
 def test_a_root_has_its_key_only_if_it_is_the_certificates(data: dict[str, bytes], has_key: bool) -> None:
-    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
+    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, source="generated", owned=False)
     root = objects.read_root(OWNER, secret | {"data": secret["data"] | objects.encode_data(data)})
     assert root is not None
     assert root.has_key is has_key
 
 
 def test_a_root_that_was_made_for_another_mesh_ca_is_a_copy() -> None:
-    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
+    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, source="generated", owned=False)
     mine, theirs = objects.read_root(OWNER, secret), objects.read_root(Owner("mesh", "uid-2", "meshca-system"), secret)
     assert mine is not None
     assert theirs is not None
@@ -439,7 +439,7 @@ def test_a_root_that_was_made_for_another_mesh_ca_is_a_copy() -> None:
 
 
 def test_a_state_that_nobody_knows_is_none() -> None:
-    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, given=False, owned=False)
+    secret = objects.root_secret(OWNER, 1, RootState.SOLE, PAIR, source="generated", owned=False)
     secret["metadata"]["labels"][LABEL_STATE] = "tired"
     root = objects.read_root(OWNER, secret)
     assert root is not None

@@ -136,7 +136,7 @@ async def test_a_root_signs_by_whoever_holds_its_key(field: str) -> None:
     request = RootRequest(meshca="mesh", revision=3, organization="o", key=P256, now=NOW, duration=10 * day)
     pair = await custody_of(source(field)).make(request, given)
     assert given is None or pair == given
-    stored = objects.root_secret(OWNER, 3, RootState.SOLE, pair, given=given is not None, owned=False)
+    stored = objects.root_secret(OWNER, 3, RootState.SOLE, pair, source=field, owned=False)
     ask = SigningRequest(meshca="mesh", target="istio", organization="o", key=P256, now=NOW, duration=day)
     intermediate = await holder_of(stored).sign(stored, ask)
     assert Root(revision=3, certificate=pair.certificate).signed(intermediate.certificate)

@@ -111,15 +111,18 @@ def root_secret(  # noqa: PLR0913  # the parts of the object
     state: RootState,
     pair: KeyPair,
     *,
-    given: bool,
+    source: str,
     owned: bool,
     before: Sequence[Root] = (),
 ) -> Json:
-    """Write a root as a Secret whose data can never change; `before` are the roots that there were already."""
+    """Write a root as a Secret whose data can never change.
+
+    `source` names its kind of custody, `before` are the roots that there were already.
+    """
     labels = {
         LABEL_REVISION: str(revision),
         LABEL_STATE: state.value,
-        LABEL_SOURCE: "secret" if given else "generated",
+        LABEL_SOURCE: source,
     }
     return {
         "apiVersion": "v1",

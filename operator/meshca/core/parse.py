@@ -129,7 +129,7 @@ def _root(name: str, fields: Fields, trust_domain: str, kinds: Kinds) -> RootSpe
 
 def _source(meshca: str, root: Fields, kinds: Mapping[str, ReadSource]) -> SourceSpec:
     default = next(iter(kinds))
-    known = (*kinds, *_LATER_SOURCES)
+    known = tuple(dict.fromkeys((*kinds, *_LATER_SOURCES)))
     source = root.sub("source", known)
     kind = default if root.get("source") is None else source.member(known, tuple(kinds))
     return kinds[kind](source, meshca)
@@ -176,10 +176,11 @@ def _targets(spec: Fields, kinds: Mapping[str, ReadTarget]) -> tuple[TargetSpec,
 
 
 def _target(entry: Any, path: str, kinds: Mapping[str, ReadTarget]) -> TargetSpec:
-    fields = Fields(entry, path, ("name", *kinds, *_LATER_TARGETS))
+    known = tuple(dict.fromkeys((*kinds, *_LATER_TARGETS)))
+    fields = Fields(entry, path, ("name", *known))
     if not fields.get("name"):
         raise SpecError(fields.at("name"), "is required: a name for this target, such as istio")
-    kind = fields.member((*kinds, *_LATER_TARGETS), tuple(kinds))
+    kind = fields.member(known, tuple(kinds))
     return kinds[kind](fields, fields.matching("name", "", LABEL, 40, "istio"))
 
 

@@ -27,7 +27,7 @@ from meshca.core.actions import (
 from meshca.core.model import Published
 from meshca.core.spec import DeletionPolicy, MeshCASpec, TargetSpec
 from meshca.custody.port import RootRequest, SigningRequest
-from meshca.custody.table import custody_of, holder_of
+from meshca.custody.table import custody_of, holder_of, name_of
 from meshca.errors import ConflictError, StoreError
 from meshca.flow.observe import Snapshot, with_root_secret, with_target
 from meshca.pki.cacerts import Cacerts, encode
@@ -95,7 +95,7 @@ class Writer:
             action.revision,
             action.state,
             pair,
-            given=action.given,
+            source=name_of(self.spec.root.source),
             owned=self._is_owned,
             before=snapshot.observed.roots,
         )
