@@ -91,6 +91,26 @@ ACCEPTED |= {
 }
 
 
+SHORT_KEY = ec.derive_private_key(0x1234, ec.SECP256R1())
+CURVE = bytes.fromhex("06082a8648ce3d030107")
+
+
+def sec1(number: bytes) -> bytes:
+    return der.sequence(b"\2\1\1", der.encode(der.OCTET_STRING, number), der.encode(0xA0, CURVE))
+
+
+def in_pkcs8(key: bytes) -> bytes:
+    algorithm = der.sequence(bytes.fromhex("06072a8648ce3d0201"), CURVE)
+    return armored("PRIVATE KEY", der.sequence(b"\2\1\0", algorithm, der.encode(der.OCTET_STRING, key)))
+
+
+ACCEPTED |= {
+    "SEC1 without the zeros before its number": (SHORT_KEY, armored("EC PRIVATE KEY", sec1(b"\x12\x34"))),
+    "SEC1 with a zero too many": (SHORT_KEY, armored("EC PRIVATE KEY", sec1(b"\x12\x34".rjust(33, b"\0")))),
+    "PKCS#8 without the zeros before its number": (SHORT_KEY, in_pkcs8(sec1(b"\x12\x34"))),
+}
+
+
 @pytest.mark.parametrize(("key", "pem"), ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_load_reads(key, pem):
     assert keys.load(pem).private_numbers() == key.private_numbers()
