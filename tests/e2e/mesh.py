@@ -45,6 +45,7 @@ class Mesh:
         self.namespace = name
         self.most_roots: int | None = 1
         self._spec: Json = {}
+        self._generation = 0
 
     # --- What people do -------------------------------------------------------
 
@@ -72,6 +73,7 @@ class Mesh:
         body = {"apiVersion": "meshca.io/v1alpha1", "kind": "MeshCA", "metadata": {"name": self.name}}
         answer = await self.cluster.apply(f"{MESHCAS}/{self.name}", body | {"spec": self._spec})
         self.recorder.edits.add(answer["metadata"]["resourceVersion"])
+        self._generation = answer["metadata"]["generation"]
         return answer
 
     async def delete(self) -> None:
@@ -161,9 +163,10 @@ class Mesh:
 
     @property
     def is_reported(self) -> bool:
-        """The report is of the present spec."""
+        """The report is of the present spec, which may be newer than what was recorded last."""
         current = self.recorder.current(MESHCAS, "", self.name)
-        return current is not None and self.status.get("observedGeneration") == current["metadata"]["generation"]
+        generation = current["metadata"]["generation"] if current else 0
+        return self._generation <= generation == self.status.get("observedGeneration")
 
     @property
     def is_settled(self) -> bool:

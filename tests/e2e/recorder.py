@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Self
 
 from tests.e2e.cluster import EVENTS, MESHCAS, SECRETS, Cluster, Json
@@ -15,6 +16,10 @@ WATCHED = (MESHCAS, SECRETS, EVENTS)
 
 Key = tuple[str, str, str]
 """Collection, namespace, name."""
+
+
+class _LostPlaceError(Exception):
+    """The server knows no more what followed."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,16 @@ class Recorder:
 
     async def __aenter__(self) -> Self:
         for path in WATCHED:
-            listed = await self._cluster.request("GET", path)
-            for item in listed["items"]:
-                self._take(path, item, is_deleted=False)
-            since = listed["metadata"]["resourceVersion"]
+            since = await self._list(path)
             self._tasks.append(asyncio.create_task(self._follow(path, since)))
         return self
+
+    async def _list(self, path: str) -> str:
+        listed = await self._cluster.request("GET", path)
+        for item in listed["items"]:
+            self._take(path, item, is_deleted=False)
+        since: str = listed["metadata"]["resourceVersion"]
+        return since
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
@@ -121,23 +130,39 @@ class Recorder:
                 raise AssertionError("a watch of the recorder has ended")
 
     async def _follow(self, path: str, since: str) -> None:
-        """Watch, and go on from where a watch was cut; a history with holes is an error."""
+        """Watch, and go on from where a watch was cut; a history with holes is an error.
+
+        But MeshCAs, on which no history hangs, are listed anew where a place is lost for good: their CRD was replaced.
+        """
+        lost = ""
         while True:
-            async for event in self._events(path, since):
-                since = event["object"]["metadata"]["resourceVersion"]
-                if event["type"] != "BOOKMARK":
-                    self._take(path, event["object"], is_deleted=event["type"] == "DELETED")
-                    async with self._changed:
-                        self._changed.notify_all()
+            try:
+                async for event in self._events(path, since):
+                    since = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        self._take(path, event["object"], is_deleted=event["type"] == "DELETED")
+                        await self._tell()
+            except _LostPlaceError:
+                if path == MESHCAS and lost == since:
+                    since = await self._list(path)
+                    await self._tell()
+                lost = since
             await asyncio.sleep(0.05)
 
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
     async def _events(self, path: str, since: str) -> AsyncIterator[Json]:
-        """One watch, until a fault ends it. A server that had really lost our place would say so for ever."""
+        """One watch, until a fault ends it. Raises _LostPlaceError; only if it says so for ever it really has."""
         response = await self._cluster.watch(path, since)
         try:
-            assert response.status == 200 or response.status >= 500, f"watch of {path}: {response.status}"
+            # 429: the storage of a CRD is being prepared.
+            assert response.status in {200, 429} or response.status >= 500, f"watch of {path}: {response.status}"
             async for line in response.content:
                 event = json.loads(line)
+                if event.get("object", {}).get("code") == HTTPStatus.GONE:
+                    raise _LostPlaceError
                 if event.get("type", "ERROR") == "ERROR":  # or the Status of a 5xx
                     return
                 yield event
