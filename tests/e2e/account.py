@@ -39,9 +39,9 @@ class Account:
         self.user = f"system:serviceaccount:{namespace}:{NAME}"
         self._cluster = cluster
 
-    async def install(self) -> None:
+    async def install(self, deploy: Path = DEPLOY) -> None:
         """Apply what deploy/rbac.yaml has, for this namespace, and wait until it is in force."""
-        for manifest in manifests("rbac.yaml"):
+        for manifest in manifests("rbac.yaml", deploy):
             await self.apply(manifest)
         await self.settle()
 
@@ -124,9 +124,9 @@ async def installed(cluster: Cluster) -> Account:
     return account
 
 
-def manifests(name: str) -> list[Json]:
+def manifests(name: str, deploy: Path = DEPLOY) -> list[Json]:
     """Return the objects of a file in deploy/."""
-    return [each for each in yaml.safe_load_all((DEPLOY / name).read_text()) if each]
+    return [each for each in yaml.safe_load_all((deploy / name).read_text()) if each]
 
 
 def deployed_container() -> Json:

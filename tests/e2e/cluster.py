@@ -107,9 +107,9 @@ class Cluster:
     async def delete(self, path: str) -> Json:
         return await self.request("DELETE", path)
 
-    async def install(self) -> None:
+    async def install(self, deploy: Path = DEPLOY) -> None:
         """Apply the CRD and wait until it is served."""
-        await self.apply(CRD, yaml.safe_load((DEPLOY / "crd.yaml").read_text()))
+        await self.apply(CRD, yaml.safe_load((deploy / "crd.yaml").read_text()))
         async with asyncio.timeout(30):
             while not await self._serves(MESHCAS):  # noqa: ASYNC110  # what it waits for is on the API server
                 await asyncio.sleep(0.1)

@@ -29,9 +29,10 @@ class OperatorProcess:
         log: the file that all its output goes to.
         pod_name: its identity; a restarted container keeps its pod's name, and takes the Lease over at once.
         arguments: what it is told on the command line.
+        tree: the checkout whose operator it is.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that a Deployment says
         self,
         kubeconfig: Path,
         namespace: str,
@@ -39,11 +40,12 @@ class OperatorProcess:
         *,
         pod_name: str = "",
         arguments: Sequence[str] = ("run", "--log-level=debug"),
+        tree: Path = REPOSITORY,
     ) -> None:
         self.log = log
         self.port = free_port()
         self._scraped: list[str] = []
-        environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
+        environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(tree / "operator")}
         environment |= {"POD_NAME": pod_name, "POD_NAMESPACE": namespace}
         # Not the default port: many operators run on this machine.
         command = [sys.executable, "-m", "meshca", *arguments, f"--metrics-address=127.0.0.1:{self.port}"]
