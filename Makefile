@@ -8,7 +8,7 @@ export PYTHONPATH := operator
 COMPILE = $(VENV)/lock/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test test-fast lint fix generate bench apiserver lock image clean
+.PHONY: help dev demo run test test-fast mutants lint fix generate bench apiserver lock image clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: $(VENV)/.dev ## Every test, on a real kube-apiserver (what they need is fe
 
 test-fast: $(VENV)/.dev ## The tests that need no API server
 	$(BIN)/python -m pytest tests/core tests/pki $(PYTEST)
+
+mutants: $(VENV)/.dev ## Break core/ in many ways, one after the other: the quick tests must catch each (MUTANTS=word: some)
+	$(BIN)/python -m tools.mutants $(MUTANTS)
 
 lint: $(VENV)/.dev ## Style, types, layers, manifests
 	$(BIN)/ruff format --check

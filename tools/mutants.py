@@ -81,7 +81,7 @@ def read_table(text: str) -> Iterator[Mutation]:
             continue
         parts = [(sign, "\n".join(line[2:] for line in part)) for sign, part in groupby(lines, lambda line: line[:1])]
         if [sign for sign, _ in parts] not in (["-"], ["-", "+"]):
-            raise ValueError(f"{TABLE.name}: {sentence!r} needs lines that begin with '- ', then perhaps some with '+ '")
+            raise ValueError(f"{TABLE.name}: {sentence!r} needs lines with '- ', then perhaps some with '+ '")
         yield Mutation(sentence, file, parts[0][1], parts[1][1] if len(parts) > 1 else "")
 
 
