@@ -125,6 +125,11 @@ METADATA = {
     "an immutable Secret is told of while nothing is due": Row(
         observed([A], published(A, 1, immutable=True)), None, (Found.SECRET_IMMUTABLE,)
     ),
+    "an immutable Secret is not written, though its intermediate is due": Row(
+        observed([A], published(A, 1, immutable=True, ends=NOW + DAY)),
+        None,
+        (Found.SECRET_IMMUTABLE, Found.SECRET_IMMUTABLE),
+    ),
     "no rotation begins that could not write it": Row(
         observed([root(1, SOLE, made=NOW - timedelta(days=9 * 365))], published(A, 1, immutable=True)),
         None,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, WriteCA, object_of
+from meshca.core import rotation
+from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, Outcome, WriteCA, object_of
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.targets.istio.kind import IstioTarget
@@ -97,3 +98,18 @@ def test_an_intermediate_whose_own_bundle_does_not_prove_it_waits_for_the_bundle
     assert after.step is None
     assert REFUSED in after.holds
     assert "once its bundle holds root 1 again" in str(after.holds)
+
+
+def test_a_rule_that_fails_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = ValueError("nobody thought of it")
+
+    def broken(_: Situation) -> Outcome:
+        raise fault
+        yield
+
+    monkeypatch.setattr(rotation, "RULES", (broken, *rotation.RULES))
+    a = root(1, SOLE)
+    decided = plan(spec(), observed([a], published(a, 1, ends=NOW + DAY)), NOW)
+    assert decided.step is not None
+    assert decided.step.action == WriteCA("istio", 1, (1,), issue=True)
+    assert decided.faults == (fault,)
