@@ -8,29 +8,38 @@ a row that a table lacks.
     make mutants MUTANTS=trust     those with this word in their sentence
 """
 
+import multiprocessing
 import os
 import re
 import shlex
 import shutil
-import subprocess
+import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
+from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = Path("meshca", "core")
 TABLE = Path(__file__).with_name("mutations.txt")
 
-FIRST = ("rotation", "accidents", "aside", "status", "spec", "lenient")
-LAST = ("forecast", "model", "properties")
-"""The costly ones: they run only where every table is content."""
+TABLES = ("rotation", "accidents", "aside", "status", "spec", "lenient")
+"""The cheap tests of tests/core; the others run only where every table is content."""
 
-LONGEST = 300
+LONGEST = 240
 """Seconds in which the tests must end; a mutation that makes them go on for ever shows nothing."""
+CAUGHT, TOO_LONG = 1, 9
+"""pytest's exit code when a test has failed, and ours when none has ended."""
+
+PRELOADED = ["pytest", "hypothesis.stateful", "cryptography.x509", "aiohttp.web", "yaml"]
+"""What tests import beside meshca: once for all processes."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Mutation:
     new: str
 
 
-UNBROKEN = Mutation("nothing is broken", "__init__.py", "", "")
+UNBROKEN = Mutation("nothing is broken, and every test passes", "", "", "")
 
 
 @dataclass(frozen=True)
@@ -58,15 +67,39 @@ class Finding:
     """What the tests said of a mutation."""
 
     mutation: Mutation
-    code: int | None
-    """pytest's; None: they did not end."""
+    code: int
+    """pytest's."""
     test: str
     """The one that failed first."""
 
+    @property
+    def is_right(self) -> bool:
+        """Tell whether a mistake was caught by a test that failed, or its absence confirmed by all."""
+        return self.code == (0 if self.mutation == UNBROKEN else CAUGHT)
+
     def __str__(self) -> str:
-        """As one line."""
-        verdict = {0: "SURVIVED", 1: "caught"}.get(self.code if self.code is not None else -1, f"BROKEN ({self.code})")
-        return f"{verdict:8}  {self.mutation.file}: {self.mutation.sentence}\n          by {self.test or 'nobody'}"
+        """As two lines."""
+        verdict = "ok" if self.is_right else {0: "SURVIVED", TOO_LONG: "TOO LONG"}.get(self.code, "FAILED")
+        where = f"core/{self.mutation.file}: " if self.mutation.file else ""
+        return f"{verdict:9} {where}{self.mutation.sentence}\n{'':9} {self.test.removeprefix('tests/core/')}".rstrip()
+
+
+class FirstFailure:
+    """A plugin of pytest that remembers what failed first."""
+
+    test = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Hear of a test."""
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Hear of a file that was read."""
+        self._note(report)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.failed and not self.test:
+            self.test = report.nodeid
 
 
 def read_table(text: str) -> Iterator[Mutation]:
@@ -90,48 +123,44 @@ def faults(table: list[Mutation]) -> Iterator[str]:
     sentences = [each.sentence for each in table]
     yield from (f"{each!r} is there twice" for each in sorted(set(sentences)) if sentences.count(each) > 1)
     for each in table:
-        count = (ROOT / "operator" / CORE / each.file).read_text().count(each.old)
+        file = ROOT / "operator" / CORE / each.file
+        count = file.read_text().count(each.old) if file.is_file() else 0
         if count != 1:
             yield f"{each.sentence!r}: its old text is in core/{each.file} {count} times"
 
 
-def tests() -> list[str]:
-    """Return the files of tests, the cheap ones first."""
-    order = [*(f"test_{name}.py" for name in FIRST), "", *(f"test_{name}.py" for name in LAST)]
-    files = sorted(path.name for path in (ROOT / "tests" / "core").glob("test_*.py"))
-    files.sort(key=lambda name: order.index(name if name in order else ""))
-    return [f"tests/core/{name}" for name in files]
+def rounds() -> Iterator[list[str]]:
+    """Yield the files of tests, the cheap ones first."""
+    tables = [f"tests/core/test_{name}.py" for name in TABLES]
+    yield tables
+    every = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "core").glob("test_*.py"))
+    yield [file for file in every if file not in tables]
 
 
-def put_to_the_test(mutation: Mutation) -> Finding:
-    """Make one mutation in a copy, and run the tests on it until one fails."""
+def put_to_the_test(files: list[str], mutation: Mutation) -> Finding:
+    """Make one mutation in a copy, and run tests on it until one fails; in a process of its own."""
     with TemporaryDirectory(prefix="meshca-mutant-") as directory:
         copy = Path(directory, "operator")
-        stale = shutil.ignore_patterns(f"{Path(mutation.file).stem}.*.pyc")
-        shutil.copytree(ROOT / "operator", copy, ignore=stale)
-        file = copy / CORE / mutation.file
-        if mutation.old:
+        shutil.copytree(ROOT / "operator", copy, ignore=shutil.ignore_patterns(f"{Path(mutation.file).stem}.*.pyc"))
+        if mutation != UNBROKEN:
+            file = copy / CORE / mutation.file
             file.write_text(file.read_text().replace(mutation.old, mutation.new))
-        return _finding(mutation, copy)
+        return _run(files, mutation, copy)
 
 
-def _finding(mutation: Mutation, copy: Path) -> Finding:
+def _run(files: list[str], mutation: Mutation, copy: Path) -> Finding:
+    os.chdir(ROOT)
+    signal.signal(signal.SIGALRM, lambda *_: pytest.exit("too long", TOO_LONG))
+    signal.alarm(LONGEST)
     path = f"pythonpath={shlex.quote(str(copy))} {shlex.quote(str(ROOT))}"
-    options = ["-x", "-q", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", path]
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, *tests()],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(copy)},
-            capture_output=True,
-            text=True,
-            timeout=LONGEST,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Finding(mutation, None, "")
-    failed = re.search(r"^(?:FAILED|ERROR) tests/core/(.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
-    return Finding(mutation, done.returncode, failed[1] if failed else "")
+    options = ["-x", "--assert=plain", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", path]
+    first = FirstFailure()
+    with redirect_stdout(StringIO()):
+        code = pytest.main([*options, *files], plugins=[first])
+    signal.alarm(0)
+    if not Path(str(sys.modules["meshca"].__file__)).is_relative_to(copy):
+        raise RuntimeError("the tests have met the tree instead of the copy")
+    return Finding(mutation, int(code), first.test)
 
 
 def main(words: list[str]) -> int:
@@ -141,19 +170,28 @@ def main(words: list[str]) -> int:
         print(*wrong, sep="\n", file=sys.stderr)
         return 1
     chosen = [each for each in table if all(word in each.sentence for word in words)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        unbroken = pool.submit(put_to_the_test, UNBROKEN)
-        findings = []
-        for finding in pool.map(put_to_the_test, chosen):
-            print(finding, flush=True)
-            findings.append(finding)
-    if unbroken.result().code != 0:
-        print(f"\nthe tests fail where nothing is broken: {unbroken.result().test}", file=sys.stderr)
-        return 1
-    missed = [each for each in findings if each.code != 1]
-    print(f"\n{len(findings) - len(missed)} of {len(findings)} mutations are caught")
-    print(*missed, sep="\n", end="\n" if missed else "")
+    missed = [finding for finding in judge([UNBROKEN, *chosen]) if not finding.is_right]
+    print(f"\n{len(chosen)} mutations of core/, {len(missed) or 'none'} not caught", *missed, sep="\n")
     return 1 if missed else 0
+
+
+def judge(mutations: list[Mutation]) -> Iterator[Finding]:
+    """Yield what the tests say of each; those of which all tables are content go to the costly tests."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    content = mutations
+    with context.Pool(maxtasksperchild=1) as pool:
+        for files in rounds():
+            found = []
+            for finding in pool.imap_unordered(partial(put_to_the_test, files), content):
+                found.append(finding)
+                if finding.code != 0:
+                    print(finding, flush=True)
+                    yield finding
+            content = [finding.mutation for finding in found if finding.code == 0]
+    for mutation in content:
+        print(Finding(mutation, 0, ""), flush=True)
+        yield Finding(mutation, 0, "")
 
 
 if __name__ == "__main__":

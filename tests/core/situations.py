@@ -24,6 +24,13 @@ LOADS = Reload(None, "")
 IGNORES = Reload(Found.MULTI_ROOT_DISABLED, "istiod would ignore the new root")
 
 
+def joined(*tables: dict[str, Any]) -> dict[str, Any]:
+    """Return all rows of some tables; a row whose sentence is there already would be lost without a word."""
+    sentences = [sentence for table in tables for sentence in table]
+    assert len(sentences) == len(set(sentences)), sorted(each for each in sentences if sentences.count(each) > 1)
+    return {sentence: row for table in tables for sentence, row in table.items()}
+
+
 def spec(**fields: Any) -> MeshCASpec:
     """Return the spec of MeshCA mesh with these fields."""
     return parse_spec("mesh", fields, KINDS)

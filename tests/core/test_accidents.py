@@ -10,6 +10,7 @@ from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
 from meshca.errors import PKIError, SpecError
+from meshca.pki.certs import BACKDATE
 from meshca.words.names import RootState
 from meshca.words.reasons import Found, Reason, Unfit
 from tests.core.situations import (
@@ -20,6 +21,7 @@ from tests.core.situations import (
     SOLE,
     D,
     T,
+    joined,
     lost,
     observed,
     published,
@@ -55,6 +57,9 @@ OLD_FILES = {
     "an old cacerts is put over ours after the rotation: the root that workloads trust signs at once": Row(
         observed([lost(1), B], published(lost(1), 1, editor="kubectl")), WriteCA("istio", 2, (2, 1), issue=True)
     ),
+    "or before the old key is destroyed": Row(
+        observed([A, B], published(A, 1, editor="kubectl")), WriteCA("istio", 2, (2, 1), issue=True)
+    ),
     "a cacerts of before the last rotation comes back while the next root is only trusted": Row(
         observed([lost(1), B, root(3, PREPARED)], published(lost(1), 1, editor="velero")),
         WriteCA("istio", 2, (3, 2, 1), issue=True),
@@ -86,6 +91,35 @@ OLD_FILES = {
         ),
         WriteCA("istio", 3, (4, 3), issue=False),
     ),
+    "all roots came back from a backup in the order in which they were made: the old one stays trusted": Row(
+        observed(
+            [root(1, SOLE, created=NOW), root(2, ACTIVE, made=NOW - DAY, created=NOW)],
+            published(root(2, made=NOW - DAY), 2, 1, since=NOW - DAY),
+            Absent(was_published=True),
+        ),
+        WriteCA("t1", 2, (2, 1), issue=True),
+        (),
+        several(2),
+    ),
+    "all roots came back from a backup and every cacerts is lost: the old one stays trusted": Row(
+        observed(
+            [root(1, SOLE, created=NOW), root(2, ACTIVE, made=NOW - DAY, created=NOW)], Absent(was_published=True)
+        ),
+        WriteCA("istio", 2, (2, 1), issue=True),
+    ),
+    "a given root was made just before the Secret of the root before it: that one stays trusted": Row(
+        observed(
+            [
+                root(1, SOLE, created=NOW - DAY + 60 * SECOND),
+                root(2, ACTIVE, created=NOW - DAY + 120 * SECOND, given=True, made=NOW - DAY + BACKDATE),
+            ],
+            Absent(was_published=True),
+            given=root(2, made=NOW - DAY + BACKDATE).certificate,
+        ),
+        WriteCA("istio", 2, (2, 1), issue=True),
+        (),
+        spec(root=GIVEN),
+    ),
     "cacerts is lost in Drain while the old root's Secret is being deleted: certificates under it are still valid": Row(
         observed(
             [root(1, SOLE, has_key=False, finalizers=("example.com/hold",)), root(2, ACTIVE)],
@@ -116,11 +150,24 @@ METADATA = {
         observed([A], published(A, 1, exposed=True, strays=("annotation x",))),
         WriteCA("istio", 1, (1,), issue=True),
     ),
+    "also before the last change is loaded": Row(
+        observed([A], published(A, 1, exposed=True, written_at=NOW)), WriteCA("istio", 1, (1,), issue=True)
+    ),
     "then the annotation goes": Row(
         observed([A], published(A, 1, strays=("annotation x",))), CleanTarget("istio", ("annotation x",))
     ),
     "a dead owner of a root's Secret goes": Row(
         observed([root(1, SOLE, strays=("owner",))], published(A, 1)), CleanRoot(1, ("owner",))
+    ),
+    "a root's Secret that is gone has no metadata to clean": Row(
+        observed([root(1, has_key=False, strays=("owner",), finalizers=("x",)), B], published(B, 2)),
+        None,
+        (Found.FINALIZER_HOLDS,),
+    ),
+    "an immutable Secret that was edited is not written": Row(
+        observed([A], published(A, 1, immutable=True, intact=False)),
+        None,
+        (Found.SECRET_IMMUTABLE, Found.SECRET_IMMUTABLE),
     ),
     "an immutable Secret is told of while nothing is due": Row(
         observed([A], published(A, 1, immutable=True)), None, (Found.SECRET_IMMUTABLE,)
@@ -202,6 +249,27 @@ WAY_OUT = {
         (Found.FORBIDDEN,),
         several(2, root=GIVEN),
     ),
+    "somebody else wrote a target's files, so it may have signed: it stays": Row(
+        observed([A, root(2, ACTIVE, given=True)], published(A, 2, 1, since=NOW, editor="kubectl"), given=OTHER),
+        None,
+        (),
+        spec(root=GIVEN),
+    ),
+    "every proxy trusts it, and another is given before it signs: it is given up": Row(
+        observed([A, GIVEN_B], published(A, 2, 1), given=OTHER),
+        MarkRoot(2, RootState.ABANDONED),
+        (),
+        spec(root=GIVEN),
+    ),
+    "it is the only one that there is: it stays": Row(
+        observed([GIVEN_B], published(GIVEN_B, 2), given=OTHER), MarkRoot(2, ACTIVE), (), spec(root=GIVEN)
+    ),
+    "a root that was made stays when another kind is asked for in the middle": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW)),
+        None,
+        (),
+        spec(root={"privateKey": {"algorithm": "RSA"}}),
+    ),
     "what is given instead is no good: it stays": Row(
         observed([A, GIVEN_B], published(A, 2, 1, since=NOW), given=PKIError(Unfit.ROOT_UNFIT, "no good")),
         None,
@@ -263,6 +331,7 @@ NOT_UNDERSTOOD = {
         (Found.INVALID_SPEC,),
         PARTIAL,
     ),
+    "no bundle grows": Row(observed([A, root(2, PREPARED)], published(A, 1)), None, (Found.INVALID_SPEC,), PARTIAL),
     "no phase is left": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW - T - D - 2 * SECOND)),
         None,
@@ -271,7 +340,7 @@ NOT_UNDERSTOOD = {
     ),
 }
 
-ROWS = OLD_FILES | METADATA | CLOCKS | WAY_OUT | NOT_UNDERSTOOD
+ROWS = joined(OLD_FILES, METADATA, CLOCKS, WAY_OUT, NOT_UNDERSTOOD)
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
@@ -280,6 +349,12 @@ def test_an_accident_has_one_next_step(row: Row) -> None:
     assert (decided.step and decided.step.action) == row.action
     assert tuple(hold.reason for hold in decided.holds if hold.stalled) == row.stalled
     assert not decided.faults
+
+
+def test_who_cannot_sign_yet_is_not_said_to_have_expired() -> None:
+    seen = observed([EARLY], Absent())
+    (hold,) = [each for each in plan(DEFAULTS, seen, NOW).holds if "cannot get one" in each.message]
+    assert hold.reason is Found.NOT_YET_VALID
 
 
 def test_what_never_ends_by_itself_is_said_with_a_date() -> None:

@@ -7,14 +7,24 @@ from typing import Any
 import pytest
 
 from meshca.core import rotation
-from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, Outcome, WriteCA, object_of
+from meshca.core.actions import (
+    NOTHING_ASIDE,
+    Action,
+    Aside,
+    CreateRoot,
+    DestroyRoot,
+    Hold,
+    Outcome,
+    WriteCA,
+    object_of,
+)
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.targets.istio.kind import IstioTarget
 from meshca.words.reasons import Done, Found
 from meshca.words.ref import Ref
 from tests.core import test_accidents, test_rotation
-from tests.core.situations import LOADS, LONG_AGO, NOW, SOLE, observed, published, root, spec
+from tests.core.situations import LOADS, LONG_AGO, NOW, PREPARED, SOLE, joined, observed, published, root, spec
 
 DAY = timedelta(days=1)
 REFUSED = Hold(Found.WRITE_REFUSED, "refused", stalled=True)
@@ -39,7 +49,7 @@ def everything_else(rows: dict[str, Any]) -> dict[str, Situation]:
     return {name: situation for name, situation in found.items() if situation is not None}
 
 
-SITUATIONS = everything_else(test_rotation.TABLE | test_accidents.ROWS)
+SITUATIONS = everything_else(joined(test_rotation.TABLE, test_accidents.ROWS))
 
 
 def is_beside(action: Action) -> bool:
@@ -78,13 +88,34 @@ def test_every_kind_of_action_is_refused_somewhere() -> None:
     assert {kind.__name__ for kind in missing} == after_renewals
 
 
-def test_no_phase_is_left_while_a_target_could_not_be_written() -> None:
+def test_an_edited_secret_whose_next_move_is_refused_is_put_back() -> None:
+    a = root(1, SOLE)
+    seen = observed([a, root(2, PREPARED)], published(a, 1, intact=False))
+    grow = plan(spec(), seen, NOW).step
+    assert grow is not None
+    assert grow.action == WriteCA("istio", 1, (2, 1), issue=False)
+    repair = plan(spec(), seen, NOW, NOTHING_ASIDE.with_action(grow.action, REFUSED)).step
+    assert repair is not None
+    assert repair.action == WriteCA("istio", 1, (1,), issue=False)
+
+
+def test_an_old_key_that_the_api_server_does_not_let_go_does_not_hold_the_next_rotation() -> None:
+    a, b = root(1, SOLE), root(2, SOLE)
+    wanted = spec(root={"issuedAfter": "2026-01-01T12:00:00Z"})
+    aside = NOTHING_ASIDE.with_action(DestroyRoot(1), REFUSED)
+    step = plan(wanted, observed([a, b], published(b, 2)), NOW, aside).step
+    assert step is not None
+    assert step.action == CreateRoot(3, PREPARED)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["the write is refused", "the object does not answer"])
+def test_no_phase_is_left_while_a_target_could_not_be_written(whole: bool) -> None:
     for name, situation in SITUATIONS.items():
         step = plan(situation.spec, situation.observed, NOW).step
         if step is None or object_of(step.action) != "target istio":
             continue
-        aside = NOTHING_ASIDE.with_action(step.action, REFUSED)
-        after = plan(situation.spec, situation.observed, NOW, aside).step
+        put = NOTHING_ASIDE.with_object if whole else NOTHING_ASIDE.with_action
+        after = plan(situation.spec, situation.observed, NOW, put(step.action, REFUSED)).step
         assert after is None or after.reason not in {Done.ROOT_ACTIVATED, Done.ROOT_RETIRED}, name
 
 

@@ -14,6 +14,7 @@ from meshca.errors import PKIError
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.names import Phase
 from meshca.words.reasons import Done, Found, Reason, Unfit
+from meshca.words.text import when
 from tests.core.situations import (
     ACTIVE,
     IGNORES,
@@ -25,6 +26,7 @@ from tests.core.situations import (
     D,
     T,
     damaged,
+    joined,
     listed,
     lost,
     observed,
@@ -65,6 +67,7 @@ class Row:
 
 A, B = root(1, SOLE), root(2, SOLE)
 OLD = root(1, SOLE, made=NOW - timedelta(days=9 * 365))
+ENDING = root(1, SOLE, ends=NOW + 20 * DAY)
 DEAD = root(1, SOLE, made=NOW - timedelta(days=3651), ends=NOW - DAY)
 DEAD_B = root(2, SOLE, made=NOW - timedelta(days=3651), ends=NOW - DAY)
 
@@ -85,6 +88,9 @@ BIRTH = {
         Phase.PENDING,
         several(2),
         (Found.FOREIGN_SECRET,),
+    ),
+    "one of two targets is foreign before there is a root: it is made for the other": Row(
+        observed([], FOREIGN, Absent()), CreateRoot(1, SOLE), Phase.PENDING, several(2)
     ),
     "a given root is imported": Row(
         observed([], Absent(), given=A.certificate), CreateRoot(1, SOLE, given=True), Phase.PENDING, spec(root=GIVEN)
@@ -120,6 +126,26 @@ BIRTH = {
         None,
         Phase.TRUST,
         WITH_BUNDLE,
+    ),
+    "a ConfigMap is loaded a second after D: its readers are waited for": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE)).with_target(
+            BUNDLE, listed(2, 1, since=NOW - D)
+        ),
+        None,
+        Phase.TRUST,
+        WITH_BUNDLE,
+    ),
+    "a ConfigMap, which signs nothing, does not hold up Drain": Row(
+        observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=DONE)).with_target(BUNDLE, listed(2, 1)),
+        MarkRoot(2, SOLE),
+        Phase.DRAIN,
+        WITH_BUNDLE,
+    ),
+    "a ConfigMap is immutable: it is told of, and not written": Row(
+        observed([A], published(A, 1)).with_target(BUNDLE, listed(1, intact=False, immutable=True)),
+        None,
+        spec=WITH_BUNDLE,
+        stalled=(Found.CONFIG_MAP_IMMUTABLE,),
     ),
     "a ConfigMap is another's: no root signs that its readers do not trust": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE)).with_target(BUNDLE, FOREIGN),
@@ -179,6 +205,21 @@ INTERMEDIATES = {
         RENEW,
         spec=spec(intermediate={"renewBefore": "1h"}),
     ),
+    "an intermediate that ends with its root in a month cannot gain by renewal": Row(
+        observed([ENDING], published(ENDING, 1, ends=ENDING.certificate.not_after), reload=IGNORES),
+        None,
+        stalled=(Found.MULTI_ROOT_DISABLED,),
+    ),
+    "and so that the last change before it can be loaded first": Row(
+        observed([A], published(A, 1, ends=NOW + T + 2 * D + 2 * SECOND)),
+        RENEW,
+        spec=spec(intermediate={"renewBefore": "1h"}),
+    ),
+    "but not a second earlier": Row(
+        observed([A], published(A, 1, ends=NOW + T + 2 * D + 3 * SECOND)),
+        None,
+        spec=spec(intermediate={"renewBefore": "1h"}),
+    ),
     "an intermediate as long as its root cannot gain by renewal": Row(
         observed([OLD], published(OLD, 1, ends=OLD.certificate.not_after), reload=IGNORES),
         None,
@@ -193,8 +234,24 @@ INTERMEDIATES = {
     "issuedAfter is earlier: nothing": Row(
         observed([A], published(A, 1)), None, spec=spec(intermediate={"issuedAfter": "2025-06-01T12:00:00Z"})
     ),
-    "issuedAfter is in the future: nothing yet": Row(
+    "issuedAfter is the very second in which the intermediate was made: nothing": Row(
+        observed([A], published(A, 1)), None, spec=spec(intermediate={"issuedAfter": "2025-12-12T12:00:00Z"})
+    ),
+    "issuedAfter of the intermediates is in the future: nothing yet": Row(
         observed([A], published(A, 1)), None, spec=spec(intermediate={"issuedAfter": "2026-01-01T12:00:01Z"})
+    ),
+    "an intermediate in its last second is renewed, loaded or not": Row(
+        observed([A], published(A, 1, ends=NOW, written_at=NOW - SECOND)), RENEW
+    ),
+    "an intermediate in its last second is still valid: Trust goes on": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW, ends=NOW)),
+        WriteCA("istio", 1, (2, 1), issue=True),
+        Phase.TRUST,
+    ),
+    "an intermediate is renewed in Retire: the bundle stays as it is": Row(
+        observed([A, B], published(B, 2, 1, since=NOW - T, ends=NOW + DAY)),
+        WriteCA("istio", 2, (2, 1), issue=True),
+        Phase.RETIRE,
     ),
     "an intermediate is renewed in the middle of Trust": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, bundle_since=NOW - D, ends=NOW + DAY)),
@@ -212,6 +269,9 @@ ROTATION = {
     "a root two years before its end: the next one is prepared": Row(
         observed([OLD], published(OLD, 1)), CreateRoot(2, PREPARED)
     ),
+    "a root at that very second": Row(
+        observed([root(1, SOLE, ends=NOW + timedelta(hours=17520))], published(A, 1)), CreateRoot(2, PREPARED)
+    ),
     "a root a second earlier: nothing": Row(
         observed([root(1, SOLE, ends=NOW + timedelta(hours=17520) + SECOND)], published(A, 1)), None
     ),
@@ -222,6 +282,9 @@ ROTATION = {
     ),
     "issuedAfter is later than the root: the next one": Row(
         observed([A], published(A, 1)), CreateRoot(2, PREPARED), spec=spec(root={"issuedAfter": "2026-01-01T12:00:00Z"})
+    ),
+    "issuedAfter is the very second in which the root was made: nothing": Row(
+        observed([A], published(A, 1)), None, spec=spec(root={"issuedAfter": "2025-09-23T12:00:00Z"})
     ),
     "issuedAfter is before the root: nothing": Row(
         observed([A], published(A, 1)), None, spec=spec(root={"issuedAfter": "2025-01-01T00:00:00Z"})
@@ -244,6 +307,13 @@ ROTATION = {
         spec=spec(targets=[{"name": "istio", "istio": {"rootReload": "Live"}}]),
     ),
     "a CRL is there: held": Row(observed([OLD], published(OLD, 1, has_crl=True)), None, stalled=(Found.CRL_PRESENT,)),
+    "a target became immutable before it got the new root: no root signs that it does not trust": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE), published(A, 1, immutable=True)),
+        None,
+        Phase.PREPARE,
+        several(2),
+        (Found.SECRET_IMMUTABLE,),
+    ),
     "a CRL appears in Trust: the new root may not sign yet": Row(
         observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE, has_crl=True)),
         None,
@@ -325,6 +395,18 @@ ROTATION = {
     "Drain ends after D + T": Row(
         observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=DONE)), MarkRoot(2, SOLE), Phase.DRAIN
     ),
+    "Drain does not end when istiod has stopped loading roots": Row(
+        observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=DONE), reload=IGNORES),
+        None,
+        Phase.DRAIN,
+        stalled=(Found.MULTI_ROOT_DISABLED,),
+    ),
+    "Switch lasts until the last target has switched": Row(
+        observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=NOW), published(A, 2, 1, since=NOW - T)),
+        None,
+        Phase.SWITCH,
+        several(2),
+    ),
     "Drain ends only when it has for every target": Row(
         observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=DONE), published(root(2), 2, 1, since=NOW - T)),
         None,
@@ -338,6 +420,21 @@ ROTATION = {
     ),
     "Retire: a label alone does not drop a root that leaves may still need": Row(
         observed([A, B], published(B, 2, 1, since=NOW - T)), None, Phase.RETIRE
+    ),
+    "Retire: a root stays while certificates of another target under it are valid": Row(
+        observed([A, B], published(B, 2, 1, since=DONE), published(B, 2, 1, since=DONE, signer_since=NOW - T)),
+        None,
+        Phase.RETIRE,
+        several(2),
+    ),
+    "Retire: a root stays while another target signs under it": Row(
+        observed([A, B], published(B, 2, 1, since=DONE), published(A, 2, 1, since=DONE)),
+        WriteCA("t1", 2, (2, 1), issue=True),
+        Phase.RETIRE,
+        several(2),
+    ),
+    "Retire: a bundle shrinks only when its last change is loaded": Row(
+        observed([A, B], published(B, 2, 1, since=DONE, bundle_since=NOW - D)), None, Phase.RETIRE
     ),
     "Retire lasts until the smaller bundle is loaded": Row(
         observed([A, B], published(B, 2, since=NOW - D)), None, Phase.RETIRE
@@ -379,6 +476,11 @@ REPAIR = {
         WriteCA("istio", 1, (2, 1), issue=False),
         Phase.TRUST,
     ),
+    "an edited file is put back before the new root may sign": Row(
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE, intact=False)),
+        WriteCA("istio", 1, (2, 1), issue=False),
+        Phase.TRUST,
+    ),
     "a damaged key needs a new intermediate": Row(observed([A], damaged(1)), WriteCA("istio", 1, (1,), issue=True)),
     "a bundle that lost its root gets it back": Row(
         observed([A], published(A, intact=False)), WriteCA("istio", 1, (1,), issue=False)
@@ -393,6 +495,16 @@ REPAIR = {
     ),
     "and waits like any other": Row(
         observed([lost(1), B], published(lost(1), 2, 1, since=NOW - T)), None, Phase.RETIRE
+    ),
+    "and then switches, and both stay trusted": Row(
+        observed([lost(1), B], published(lost(1), 2, 1, since=DONE)),
+        WriteCA("istio", 2, (2, 1), issue=True),
+        Phase.RETIRE,
+    ),
+    "deletionPolicy Delete ties no root whose Secret is gone": Row(
+        observed([lost(1)], published(lost(1), 1, owned=True)),
+        CreateRoot(2, PREPARED),
+        spec=spec(deletionPolicy="Delete"),
     ),
     "deletionPolicy Delete ties the roots": Row(
         observed([A], published(A, 1)), OwnRoot(1, owned=True), spec=spec(deletionPolicy="Delete")
@@ -446,6 +558,16 @@ LOSS = {
         Phase.PREPARE,
         several(2),
         (Found.ROOT_KEY_LOST,),
+    ),
+    "the key is lost and a target cannot be seen: its proxies may not trust the new root": Row(
+        observed([lost(1), root(2, PREPARED)], published(lost(1), 2, 1, since=DONE), FOREIGN),
+        None,
+        Phase.TRUST,
+        several(2),
+        (Found.FOREIGN_SECRET,),
+    ),
+    "the first root is lost for good: its number is not given again": Row(
+        observed([B], published(B, 2)), CreateRoot(3, PREPARED), spec=spec(root={"issuedAfter": "2026-01-01T12:00:00Z"})
     ),
     "a lost root cannot serve a target that is not there": Row(
         observed([lost(1)], published(lost(1), 1), Absent()),
@@ -531,6 +653,16 @@ IMPORT = {
         Phase.TRUST,
         spec(root=GIVEN),
     ),
+    "a copy of the same key and name may sign after Trust like any other root": Row(
+        observed(
+            [replace(A, given=True), root(2, PREPARED, name="root 1", made=NOW, given=True)],
+            published(A, 2, 1, since=DONE),
+            given=root(2, name="root 1", made=NOW).certificate,
+        ),
+        MarkRoot(2, ACTIVE),
+        Phase.TRUST,
+        spec(root=GIVEN),
+    ),
     "the given root's key type is its maker's business": Row(
         observed(
             [root(1, SOLE, given=True, key=KeySpec(Algorithm.RSA, 4096))],
@@ -542,7 +674,7 @@ IMPORT = {
     ),
 }
 
-TABLE = BIRTH | INTERMEDIATES | ROTATION | REPAIR | LOSS | EXPIRY | IMPORT
+TABLE = joined(BIRTH, INTERMEDIATES, ROTATION, REPAIR, LOSS, EXPIRY, IMPORT)
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
@@ -573,6 +705,54 @@ def test_a_held_rotation_says_what_to_set_and_by_when() -> None:
     )
 
 
+def test_a_rotation_that_a_target_of_anothers_holds_says_so_and_by_when() -> None:
+    held = plan(several(2), observed([OLD], published(OLD, 1), FOREIGN), NOW).holds
+    assert (
+        "the rotation is held (root 1 ends at 2027-01-01T12:00:00Z): target t1 would miss it (not ours);"
+        " do it by 2026-12-30T11:39:56Z: a rotation takes 48h20m, and root 1 ends at 2027-01-01T12:00:00Z"
+    ) in [each.message for each in held if each.stalled]
+
+
+def test_a_deadline_that_is_over_is_not_named_as_one_to_meet() -> None:
+    ending = root(1, SOLE, ends=NOW + DAY)
+    (hold,) = [
+        each for each in plan(spec(), observed([ending], published(A, 1), reload=IGNORES), NOW).holds if each.stalled
+    ]
+    assert (
+        "a safe rotation takes 48h20m and can no longer end before root 1 does (2026-01-02T12:00:00Z)" in hold.message
+    )
+
+
+TOMORROW, IN_50_YEARS = "2026-01-02T12:00:00Z", "2076-01-01T12:00:00Z"
+NEXT_DATES: dict[str, tuple[MeshCASpec, Reason, str]] = {
+    "the next renewal": (DEFAULTS, Done.INTERMEDIATE_RENEWED, "2026-02-10T12:00:00Z"),
+    "a renewal that is asked for": (
+        spec(intermediate={"issuedAfter": TOMORROW}),
+        Done.INTERMEDIATE_RENEWED,
+        TOMORROW,
+    ),
+    "a renewal that was asked for": (
+        spec(intermediate={"issuedAfter": "2025-06-01T12:00:00Z"}),
+        Done.INTERMEDIATE_RENEWED,
+        "2026-02-10T12:00:00Z",
+    ),
+    "the next root": (DEFAULTS, Done.ROTATION_STARTED, "2033-09-21T12:00:00Z"),
+    "a root that is asked for": (spec(root={"issuedAfter": TOMORROW}), Done.ROTATION_STARTED, TOMORROW),
+    "a root that is asked for after the end of this one": (
+        spec(root={"issuedAfter": IN_50_YEARS}),
+        Done.ROTATION_STARTED,
+        "2033-09-21T12:00:00Z",
+    ),
+}
+
+
+@pytest.mark.parametrize(("wanted", "reason", "date"), NEXT_DATES.values(), ids=NEXT_DATES.keys())
+def test_what_comes_next_has_its_date(wanted: MeshCASpec, reason: Reason, date: str) -> None:
+    (hold,) = [each for each in plan(wanted, observed([A], published(A, 1)), NOW).holds if each.reason is reason]
+    assert hold.until is not None
+    assert when(hold.until) == date
+
+
 def test_istiods_are_asked_only_when_it_matters() -> None:
     assert asked([A], published(A, 1)) == (set(), None)
     assert asked([], Absent()) == (set(), CreateRoot(1, SOLE))
@@ -581,6 +761,7 @@ def test_istiods_are_asked_only_when_it_matters() -> None:
 def test_no_gate_is_passed_before_istiods_have_answered() -> None:
     assert asked([OLD], published(OLD, 1)) == ({Ask("istio")}, None)
     assert asked([A, root(2, PREPARED)], published(A, 2, 1)) == ({Ask("istio")}, None)
+    assert asked([A, B], published(B, 2)) == ({Ask("istio")}, None)
 
 
 def asked(roots: list[Root], target: TargetState) -> tuple[set[Ask], Action | None]:
@@ -614,6 +795,21 @@ def test_a_root_that_ztunnel_refuses_holds_a_rotation_where_there_are_ztunnels()
 
 MINE = root(2).certificate
 OLD_GIVEN = root(1, SOLE, given=True)
+
+
+def test_a_root_that_ztunnels_take_does_not_wait_because_the_next_one_is_refused() -> None:
+    seen = observed(
+        [A, root(2, PREPARED)],
+        published(A, 2, 1, since=DONE),
+        reload=replace(LOADS, ambient=True),
+        given=root(9, name="odd").certificate,
+        **UNLOVED,
+    )
+    step = plan(spec(root=GIVEN), seen, NOW).step
+    assert step is not None
+    assert step.action == MarkRoot(2, ACTIVE)
+
+
 ZTUNNELS = {
     "before a mesh's first root is imported": observed([], Absent(), given=MINE, **UNLOVED),
     "before a rotation to it": observed([OLD_GIVEN], published(OLD_GIVEN, 1), given=MINE, **UNLOVED),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshca.core.actions import Step, WriteCA
+from meshca.core.actions import Hold, Plan, Step, WriteCA
 from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
@@ -21,6 +21,7 @@ from meshca.core.status import (
     troubled_status,
 )
 from meshca.core.warnings import warnings
+from meshca.errors import SpecError
 from meshca.words.reasons import Done, Found
 from tests.core.situations import (
     ACTIVE,
@@ -31,6 +32,7 @@ from tests.core.situations import (
     D,
     T,
     damaged,
+    listed,
     lost,
     observed,
     published,
@@ -101,6 +103,25 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
         report(observed([lost(1), root(2, PREPARED)], published(lost(1), 2, 1, since=NOW - D, ends=NOW + DAY))),
         {"Ready": READY, "Stalled": ("True", "RootKeyLost")},
     ),
+    "an intermediate that is not valid yet": (
+        report(observed([A], published(A, 1, made=NOW + DAY))),
+        {"Ready": ("False", "NotYetValid")},
+    ),
+    "a spec that makes no sense, of which the rest is carried out": (
+        report(observed([A], published(A, 1)), replace(spec(), partial=SpecError("spec.rotation", "nonsense"))),
+        {"Ready": ("False", "InvalidSpec"), "Stalled": ("True", "InvalidSpec")},
+    ),
+    "a cluster that cannot be looked at: what was known of it stays": (
+        troubled_status(Trouble(Found.API_ERROR, "no answer"), report(observed([A], published(A, 1))), 7, NOW),
+        {"Ready": READY, "Reconciling": ("True", "APIError")},
+    ),
+    "a ConfigMap, which has no CA, is no reason not to be Ready": (
+        report(
+            observed([A], published(A, 1)).with_target("ConfigMap mesh-trust-bundle", listed(1)),
+            spec(trustBundle={"configMap": {}}),
+        ),
+        {"Ready": READY},
+    ),
     "an invalid spec": (
         invalid_status("spec.root: nonsense", {}, 7, NOW),
         {"Ready": ("False", "InvalidSpec"), "Stalled": ("True", "InvalidSpec")},
@@ -130,6 +151,52 @@ def test_the_whole_of_a_rotation_is_told() -> None:
     assert drain["targets"][0]["rootRevision"] == 2
     assert drain["targets"][0]["trustedRevisions"] == [2, 1]
     assert (drain["nextAction"], drain["nextActionTime"]) == (drain["rotation"]["message"], drain["rotation"]["until"])
+
+
+def test_a_condition_says_which_root_signs_and_what_ends_first() -> None:
+    trust = observed(
+        [A, root(2, PREPARED)],
+        published(A, 2, 1, since=NOW, ends=NOW + 90 * DAY),
+        published(A, 2, 1, since=NOW, ends=NOW + 80 * DAY),
+    )
+    status = report(trust, several(2))
+    assert status["conditions"][0]["message"] == (
+        "root 1 signs until 2035-09-21T12:00:00Z; istio-0/cacerts, istio-1/cacerts valid until 2026-03-22T12:00:00Z"
+    )
+
+
+def test_the_end_of_the_roots_is_that_of_the_one_that_signs() -> None:
+    status = report(observed([A, root(2, PREPARED, made=NOW)], published(A, 2, 1, since=NOW)))
+    assert status["rootNotAfter"] == "2035-09-21T12:00:00Z"
+
+
+def test_a_clock_that_is_behind_is_not_blamed_on_the_certificate() -> None:
+    early = published(A, 1, made=NOW + DAY)
+    for is_clock_sure, words in ((True, "made by a clock that was ahead"), (False, "set the clocks right")):
+        status = report(observed([A], early, is_clock_sure=is_clock_sure))
+        assert words in status["conditions"][0]["message"]
+
+
+def test_a_rotation_says_until_when_its_last_target_waits_or_what_a_person_must_do() -> None:
+    first, last = published(A, 2, 1, since=NOW - DAY), published(A, 2, 1, since=NOW)
+    switching = report(observed([A, root(2, ACTIVE)], first, last), several(2))
+    assert switching["rotation"]["until"] == "2026-01-02T12:05:01Z"
+    held = report(observed([A, root(2, ACTIVE)], first, Blocked(Found.FOREIGN_SECRET, "not ours")), several(2))
+    assert held["rotation"]["message"] == "not ours"
+    assert "until" not in held["rotation"]
+
+
+def test_a_phase_begins_when_it_begins() -> None:
+    trust = report(observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW)))
+    later = NOW + 2 * DAY
+    switch = report(observed([A, root(2, ACTIVE)], published(A, 2, 1, since=NOW)), before=trust, now=later)
+    assert (trust["rotation"]["since"], switch["rotation"]["since"]) == ("2026-01-01T12:00:00Z", "2026-01-03T12:00:00Z")
+
+
+def test_a_root_that_is_lost_is_shown_without_a_secret() -> None:
+    (entry,) = report(observed([lost(1)], published(lost(1), 1)))["roots"]
+    assert "secretName" not in entry
+    assert not entry["keyAvailable"]
 
 
 def test_the_passing_of_time_alone_changes_nothing() -> None:
@@ -164,6 +231,8 @@ def test_an_invalid_spec_keeps_the_rest_of_the_report() -> None:
     bad = invalid_status("spec.root: nonsense", good, 8, NOW)
     assert bad["roots"] == good["roots"]
     assert bad["observedGeneration"] == 8
+    assert "nextActionTime" in good
+    assert "nextActionTime" not in bad, "it will do nothing"
 
 
 def test_the_soonest_end_of_several_targets_is_shown() -> None:
@@ -182,6 +251,8 @@ def test_a_report_tells_which_targets_it_had() -> None:
 def test_the_next_wake_is_the_first_date_that_is_still_to_come() -> None:
     seen = observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW))
     assert next_wake(plan(spec(), seen, NOW), NOW) == NOW + T + D + timedelta(seconds=1)
+    holds = [Hold(Done.ROOT_ACTIVATED, "waits", NOW + hours * timedelta(hours=1)) for hours in (-1, 0, 2, 1)]
+    assert next_wake(Plan(None, tuple(holds)), NOW) == NOW + timedelta(hours=1)
 
 
 def test_unwise_durations_are_told() -> None:
@@ -189,6 +260,8 @@ def test_unwise_durations_are_told() -> None:
     short = spec(intermediate={"renewBefore": "1h"}, root={"renewBefore": "24h"})
     assert [each.split()[0] for each in warnings(short)] == ["spec.intermediate.renewBefore", "spec.root.renewBefore"]
     assert report(observed([A], published(A, 1)), short)["warnings"] == warnings(short)
+    (unknown,) = warnings(replace(spec(), unknown=("spec.newField",)))
+    assert unknown.startswith("spec.newField is unknown to this version")
 
 
 CLAIMED = Blocked(Found.TARGET_CLAIMED, "another operator's", home="elsewhere")
@@ -226,6 +299,10 @@ UNSEEN: dict[str, Any] = {
 KEPT = ("rootRevision", "trustedRevisions", "intermediate", "bundleSince", "signerSince")
 
 
+def test_a_status_with_a_target_of_ours_is_ours_to_write() -> None:
+    assert not is_reported_elsewhere(observed([A], CLAIMED, published(A, 1)), THEIRS, 7, NOW)
+
+
 @pytest.mark.parametrize("state", UNSEEN.values(), ids=UNSEEN.keys())
 def test_what_was_last_known_of_a_target_stays_and_is_marked(state: Any) -> None:
     good = report(observed([A], published(A, 1)))
@@ -259,6 +336,17 @@ def test_a_root_of_which_only_an_unseen_target_tells_is_still_told() -> None:
     blind = report(observed([root(2, PREPARED)], UNREADABLE), before=good, now=LATER)
     assert [(each["revision"], each["keyAvailable"]) for each in blind["roots"]] == [(1, False), (2, True)]
     assert blind["roots"][0]["notAfter"] == good["roots"][0]["notAfter"]
+    over = report(observed([root(2, SOLE)], published(root(2), 2)))
+    once = over | {"roots": [*good["roots"][:1], *over["roots"]]}
+    after = report(observed([root(2, SOLE)], UNREADABLE), before=once, now=LATER)
+    assert [each["revision"] for each in after["roots"]] == [2], "but none of which it does not tell"
+
+
+def test_a_root_whose_secret_is_lost_while_nothing_can_be_seen_has_no_key() -> None:
+    good = report(observed([A], published(A, 1)))
+    blind = report(observed([], UNREADABLE), before=good, now=LATER)
+    (entry,) = blind["roots"]
+    assert (entry["revision"], entry["keyAvailable"], "secretName" in entry) == (1, False, False)
 
 
 def test_what_was_known_of_another_secret_is_not_said_of_this_one() -> None:
@@ -267,6 +355,11 @@ def test_what_was_known_of_another_secret_is_not_said_of_this_one() -> None:
     blind = report(observed([A], UNREADABLE), moved, before=good)
     assert "intermediate" not in blind["targets"][0]
     assert "intermediateNotAfter" not in blind
+
+
+def test_a_secret_that_is_damaged_is_there() -> None:
+    (target,) = report(observed([A], damaged(1)))["targets"]
+    assert (target["state"], target["trustedRevisions"]) == ("Published", [1])
 
 
 def test_nothing_is_made_up_of_what_was_never_seen() -> None:
@@ -331,6 +424,28 @@ ACTIVITIES: dict[str, tuple[dict[str, Any], str, str]] = {
         "Retrying: APIError",
         "tries again",
     ),
+    "an API server that fails while it is suspended": (
+        troubled_status(
+            Trouble(Found.API_ERROR, "no answer"), report(observed([A], published(A, 1)), spec(suspend=True)), 7, NOW
+        ),
+        "Suspended",
+        f"resume by {SOON}",
+    ),
+    "an API server that fails while it is held": (
+        troubled_status(
+            Trouble(Found.API_ERROR, "no answer"), report(observed([OLD], published(OLD, 1), reload=IGNORES)), 7, NOW
+        ),
+        "Held: MultiRootDisabled",
+        "set ISTIO_MULTIROOT_MESH=true on istiod",
+    ),
+    "a target that fails for now": (
+        report(
+            observed([A], Blocked(Found.API_ERROR, "no answer", is_transient=True)),
+            trouble=Trouble(Found.API_ERROR, "no answer"),
+        ),
+        "Retrying: APIError",
+        "tries again",
+    ),
     "roots that may not be listed": (
         troubled_status(Trouble(Found.FORBIDDEN, "no"), LAST, 7, NOW),
         "Held: Forbidden",
@@ -346,6 +461,11 @@ def test_a_column_says_what_keeps_it_and_another_what_to_do(
 ) -> None:
     assert (status["activity"], status["nextActionSummary"]) == (activity, summary)
     assert status["nextAction"]
+
+
+def test_who_is_held_still_has_a_date_for_what_is_not() -> None:
+    status = report(observed([OLD], published(OLD, 1), reload=IGNORES))
+    assert (status["activity"], status["nextActionTime"]) == ("Held: MultiRootDisabled", SOON)
 
 
 def test_a_suspended_meshca_promises_no_date() -> None:

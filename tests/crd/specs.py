@@ -228,6 +228,11 @@ REFUSED: dict[str, Refused] = {
         "spec.workload.maxCertificateDuration",
         "1h + 4s) must not exceed intermediate.duration (2160h)",
     ),
+    "leaves that outlive their intermediate by the last seconds": Refused(
+        {"workload": {"maxCertificateDuration": "2159h"}, "rotation": {"propagationDelay": "20m"}},
+        "spec.workload.maxCertificateDuration",
+        "20m + 4s) must not exceed intermediate.duration (2160h)",
+    ),
     "a root too short for two whole rotations": Refused(
         LAB | root(duration="40s", renewBefore="5s") | {"rotation": {"propagationDelay": "2s"}},
         "spec.root.duration",
