@@ -13,14 +13,15 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
 from itertools import groupby
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,9 +36,10 @@ TABLES = ("rotation", "accidents", "aside", "status", "spec", "lenient")
 
 LONGEST = 240
 """Seconds in which the tests must end; a mutation that makes them go on for ever shows nothing."""
-CAUGHT, TOO_LONG = 1, 9
-"""pytest's exit code when a test has failed, and ours when none has ended."""
+CAUGHT, NO_ANSWER = 1, -1
+"""pytest's exit code when a test has failed, and ours when the tests did not end, or their process died."""
 
+PROCESSES = multiprocessing.get_context("forkserver")
 PRELOADED = ["pytest", "hypothesis.stateful", "cryptography.x509", "aiohttp.web", "yaml"]
 """What tests import beside meshca: once for all processes."""
 
@@ -79,7 +81,7 @@ class Finding:
 
     def __str__(self) -> str:
         """As two lines."""
-        verdict = "ok" if self.is_right else {0: "SURVIVED", TOO_LONG: "TOO LONG"}.get(self.code, "FAILED")
+        verdict = "ok" if self.is_right else {0: "SURVIVED", NO_ANSWER: "NO ANSWER"}.get(self.code, "FAILED")
         where = f"core/{self.mutation.file}: " if self.mutation.file else ""
         return f"{verdict:9} {where}{self.mutation.sentence}\n{'':9} {self.test.removeprefix('tests/core/')}".rstrip()
 
@@ -137,30 +139,38 @@ def rounds() -> Iterator[list[str]]:
     yield [file for file in every if file not in tables]
 
 
-def put_to_the_test(files: list[str], mutation: Mutation) -> Finding:
-    """Make one mutation in a copy, and run tests on it until one fails; in a process of its own."""
+def put_to_the_test(mutation: Mutation, files: list[str]) -> Finding:
+    """Make one mutation in a copy, and run tests on it until one fails, in a process of its own."""
     with TemporaryDirectory(prefix="meshca-mutant-") as directory:
         copy = Path(directory, "operator")
         shutil.copytree(ROOT / "operator", copy, ignore=shutil.ignore_patterns(f"{Path(mutation.file).stem}.*.pyc"))
         if mutation != UNBROKEN:
             file = copy / CORE / mutation.file
             file.write_text(file.read_text().replace(mutation.old, mutation.new))
-        return _run(files, mutation, copy)
+        return Finding(mutation, *_answer(copy, files))
 
 
-def _run(files: list[str], mutation: Mutation, copy: Path) -> Finding:
+def _answer(copy: Path, files: list[str]) -> tuple[int, str]:
+    """Return what the process answers; one that is killed, or does not end, must not keep the others."""
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=run_tests, args=(copy, files, sender))
+    process.start()
+    process.join(LONGEST)
+    process.kill()
+    return receiver.recv() if receiver.poll() else (NO_ANSWER, "")
+
+
+def run_tests(copy: Path, files: list[str], sender: Connection) -> None:
+    """Run tests with meshca from the copy; send pytest's exit code, and the test that failed first."""
     os.chdir(ROOT)
-    signal.signal(signal.SIGALRM, lambda *_: pytest.exit("too long", TOO_LONG))
-    signal.alarm(LONGEST)
     path = f"pythonpath={shlex.quote(str(copy))} {shlex.quote(str(ROOT))}"
     options = ["-x", "--assert=plain", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", path]
     first = FirstFailure()
     with redirect_stdout(StringIO()):
         code = pytest.main([*options, *files], plugins=[first])
-    signal.alarm(0)
     if not Path(str(sys.modules["meshca"].__file__)).is_relative_to(copy):
         raise RuntimeError("the tests have met the tree instead of the copy")
-    return Finding(mutation, int(code), first.test)
+    sender.send((int(code), first.test))
 
 
 def main(words: list[str]) -> int:
@@ -177,13 +187,12 @@ def main(words: list[str]) -> int:
 
 def judge(mutations: list[Mutation]) -> Iterator[Finding]:
     """Yield what the tests say of each; those of which all tables are content go to the costly tests."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    PROCESSES.set_forkserver_preload(PRELOADED)
     content = mutations
-    with context.Pool(maxtasksperchild=1) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for files in rounds():
             found = []
-            for finding in pool.imap_unordered(partial(put_to_the_test, files), content):
+            for finding in pool.map(partial(put_to_the_test, files=files), content):
                 found.append(finding)
                 if finding.code != 0:
                     print(finding, flush=True)
