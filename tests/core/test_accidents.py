@@ -22,6 +22,7 @@ from tests.core.situations import (
     D,
     T,
     joined,
+    listed,
     lost,
     observed,
     published,
@@ -223,6 +224,14 @@ WAY_OUT = {
         MarkRoot(2, RootState.ABANDONED),
         (),
         spec(root=GIVEN),
+    ),
+    "a given root may sign, but never did, and a bundle that has no CA tells nothing of it: it is given up": Row(
+        observed([A, root(2, ACTIVE, given=True)], published(A, 2, 1, since=NOW), given=OTHER).with_target(
+            "ConfigMap mesh-trust-bundle", listed(2, 1)
+        ),
+        MarkRoot(2, RootState.ABANDONED),
+        (),
+        spec(root=GIVEN, trustBundle={"configMap": {}}),
     ),
     "roots shall be generated again: it is given up": Row(
         observed([A, GIVEN_B], published(A, 2, 1, since=NOW)), MarkRoot(2, RootState.ABANDONED)

@@ -280,7 +280,7 @@ THEIRS = {"observedGeneration": 7, "roots": [{}], "nextActionTime": "2026-01-01T
     ],
 )
 def test_a_status_is_left_to_another_operator_that_serves_the_meshca(state, status, theirs) -> None:
-    assert is_reported_elsewhere(observed([A], state), status, 7, NOW) is theirs
+    assert is_reported_elsewhere(situate(spec(), observed([A], state), NOW), status, 7) is theirs
 
 
 # --- What was last known ------------------------------------------------------
@@ -300,7 +300,14 @@ KEPT = ("rootRevision", "trustedRevisions", "intermediate", "bundleSince", "sign
 
 
 def test_a_status_with_a_target_of_ours_is_ours_to_write() -> None:
-    assert not is_reported_elsewhere(observed([A], CLAIMED, published(A, 1)), THEIRS, 7, NOW)
+    seen = observed([A], CLAIMED, published(A, 1))
+    assert not is_reported_elsewhere(situate(several(2), seen, NOW), THEIRS, 7)
+
+
+def test_a_bundle_of_ones_own_does_not_make_a_rivals_status_ones_own() -> None:
+    wanted = spec(trustBundle={"configMap": {}})
+    seen = observed([A], CLAIMED).with_target("ConfigMap mesh-trust-bundle", Absent())
+    assert is_reported_elsewhere(situate(wanted, seen, NOW), THEIRS, 7)
 
 
 @pytest.mark.parametrize("state", UNSEEN.values(), ids=UNSEEN.keys())

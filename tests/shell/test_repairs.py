@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from meshca.core.actions import WriteCA
-from meshca.core.model import Observed, Published
+from meshca.core.actions import WriteBundle, WriteCA
+from meshca.core.model import Listed, Observed, Published
 from meshca.flow.repairs import PATIENCE, Repairs
-from tests.core.situations import NOW, SOLE, observed, published, root
+from tests.core.situations import NOW, SOLE, listed, observed, published, root
 
 A = root(1, SOLE)
 REPAIR = WriteCA("istio", 1, (1,), issue=False)
@@ -37,3 +37,12 @@ def test_another_difference_or_another_mesh_ca_is_none_of_it() -> None:
     assert not is_undone(repairs.judge("uid", with_wrong("a", "b"), NOW))
     assert not is_undone(repairs.judge("other", with_wrong("a"), NOW))
     assert not is_undone(repairs.judge("uid", with_wrong(), NOW))
+
+
+def test_a_bundle_that_has_no_ca_is_not_put_right_without_end_either() -> None:
+    repairs, name = Repairs(), "ConfigMap mesh-trust-bundle"
+    seen = observed([A], published(A, 1)).with_target(name, listed(1, wrong=("a",)))
+    repairs.note("uid", WriteBundle(name, (1,)), seen, NOW)
+    state = repairs.judge("uid", seen, NOW + SECOND).targets[name]
+    assert isinstance(state, Listed)
+    assert state.is_undone

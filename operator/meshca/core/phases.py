@@ -1,15 +1,7 @@
 """The phases of a rotation: each begins, ends or is given up here, and only when every target has arrived."""
 
 from meshca.core import gates
-from meshca.core.actions import (
-    Ask,
-    CreateRoot,
-    DestroyRoot,
-    Hold,
-    MarkRoot,
-    Outcome,
-    Step,
-)
+from meshca.core.actions import Ask, CreateRoot, DestroyRoot, Hold, MarkRoot, Outcome, Step
 from meshca.core.gates import Due, Gate, Missing
 from meshca.core.model import Published, Root
 from meshca.core.replacement import ambient_holds, load_holds, obstacles, rotates_later, why_abandon, why_rotate
@@ -123,7 +115,7 @@ def _never_signed(situation: Situation, standing: Standing) -> bool:
     """Tell whether the newest root certainly never signed. Once it may, only the targets can tell: all of them."""
     if standing.state is RootState.PREPARED:
         return bool(standing.older)
-    states = situation.observed.targets.values()
+    states = situation.issuing.values()
     return standing.state is RootState.ACTIVE and all(
         isinstance(state, Published)
         and state.editor is None

@@ -111,8 +111,7 @@ def bootstrap(situation: Situation) -> Outcome:
     """Make the first root, or the next one when every key is lost and nothing signs any more."""
     if situation.standing is not None:
         return
-    states = (situation.observed.targets[target.name] for target in situation.spec.issuing)
-    if not any(_can_be_served(situation, state) for state in states):
+    if not any(_can_be_served(situation, state) for state in situation.issuing.values()):
         return
     seen = situation.observed.roots
     # Roots that only a bundle still holds go on being trusted until their certificates are gone.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from meshca.core.actions import NOTHING_ASIDE, Aside
-from meshca.core.model import Damaged, Holding, Observed, Published, Root
+from meshca.core.model import Damaged, Holding, Observed, Published, Root, TargetState
 from meshca.core.spec import MeshCASpec
 from meshca.pki.certs import Certificate
 from meshca.words.names import RETIRING, Phase, RootState
@@ -48,6 +48,11 @@ class Situation:
     def held(self) -> dict[str, Holding]:
         """The targets whose object is ours, by name."""
         return {name: state for name, state in self.observed.targets.items() if isinstance(state, Holding)}
+
+    @property
+    def issuing(self) -> dict[str, TargetState]:
+        """The targets that get a CA, by name: who signs, and what is served, is told by them alone."""
+        return {target.name: self.observed.targets[target.name] for target in self.spec.issuing}
 
     def title(self, name: str) -> str:
         """Name a target as in a sentence."""
@@ -106,7 +111,7 @@ def newest_first(revisions: Iterable[int]) -> tuple[int, ...]:
 def phase(situation: Situation) -> Phase:
     """Name the phase that a MeshCA is in."""
     standing = situation.standing
-    targets = [state for state in situation.observed.targets.values() if isinstance(state, Published | Damaged)]
+    targets = [state for state in situation.issuing.values() if isinstance(state, Published | Damaged)]
     if standing is None or not targets:
         return Phase.PENDING
     arrived = [standing.newest.revision in target.bundle for target in targets]

@@ -97,17 +97,17 @@ def reported_targets(status: Mapping[str, Any]) -> set[str]:
     return {str(each.get("name")) for each in status.get("targets") or [] if each.get("state") == "Published"}
 
 
-def is_reported_elsewhere(observed: Observed, status: Mapping[str, Any], generation: int, now: datetime) -> bool:
+def is_reported_elsewhere(situation: Situation, status: Mapping[str, Any], generation: int) -> bool:
     """Tell whether the status is another operator's: it writes every target, has seen this spec, and is not late.
 
     Two operators that report in turn would never end. One that is gone stops to keep its dates.
     """
-    states = observed.targets.values()
+    states = situation.issuing.values()
     is_rivals = (isinstance(each, Blocked) and each.home is not None and not each.is_copy for each in states)
     if not states or not all(is_rivals):
         return False
     due = status.get("nextActionTime")
-    is_late = due is not None and datetime.fromisoformat(due) + _LATE < now
+    is_late = due is not None and datetime.fromisoformat(due) + _LATE < situation.now
     return status.get("observedGeneration") == generation and bool(status.get("roots")) and not is_late
 
 

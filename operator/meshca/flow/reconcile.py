@@ -213,7 +213,7 @@ class Reconciler:
         Where its roots are here too it may be gone, and its last words still stand: these are ours to replace, but
         not again and again, should it be alive.
         """
-        if is_reported_elsewhere(situation.observed, resource.status, resource.generation, now):
+        if is_reported_elsewhere(situation, resource.status, resource.generation):
             return True
         if not has_copies(situation.observed):
             return False

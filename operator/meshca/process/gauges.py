@@ -134,15 +134,14 @@ def _target_state(report: Report) -> Samples:
             state = each.get("reason") if each.get("state") == "Blocked" else each.get("state")
             yield (each["name"], str(state)), 1.0
         return
-    situation = report.findings.situation
-    for target in situation.spec.issuing:
-        match situation.observed.targets[target.name]:
+    for name, state in report.findings.situation.issuing.items():
+        match state:
             case Holding():
-                yield (target.name, "Published"), 1.0
+                yield (name, "Published"), 1.0
             case Blocked(reason):
-                yield (target.name, reason.value), 1.0
+                yield (name, reason.value), 1.0
             case _:
-                yield (target.name, "Absent"), 1.0
+                yield (name, "Absent"), 1.0
 
 
 GAUGES: tuple[Gauge, ...] = (
