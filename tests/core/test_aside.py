@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from meshca.core import rotation
 from meshca.core.actions import (
     NOTHING_ASIDE,
     Action,
@@ -14,10 +13,9 @@ from meshca.core.actions import (
     CreateRoot,
     DestroyRoot,
     Hold,
-    Outcome,
     WriteCA,
-    object_of,
 )
+from meshca.core.model import Absent, Request, Signature
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.targets.istio.kind import IstioTarget
@@ -39,7 +37,9 @@ def with_a_renewal_due(row: Any) -> Situation | None:
         return None
     beside = published(standing.signer, *standing.bundle, since=LONG_AGO, ends=NOW + DAY)
     target = IstioTarget(name=BESIDE, ref=Ref("n", "cacerts"), asks=row.spec.targets[0].asks)
-    observed = row.observed.with_target(BESIDE, beside)
+    signed = Request(row.spec.intermediate.key, answer=beside.intermediate)
+    signature = Signature(BESIDE, standing.signer.revision)
+    observed = row.observed.with_target(BESIDE, beside).with_request(signature, signed)
     spec = replace(row.spec, targets=(*row.spec.targets, target))
     return situate(spec, replace(observed, reloads={**observed.reloads, BESIDE: LOADS}), NOW)
 
@@ -84,7 +84,7 @@ def test_every_refusal_is_told(situation: Situation) -> None:
 def test_every_kind_of_action_is_refused_somewhere() -> None:
     refused = {type(each) for it in SITUATIONS.values() for each in refused_until_served(it, whole=False)[1].actions}
     missing = set(Action.__args__) - refused  # type: ignore[attr-defined]
-    after_renewals = {"CreateRoot", "CleanRoot", "CleanTarget"}
+    after_renewals = {"CreateRoot", "CleanRoot", "CleanTarget", "DropRequest"}
     assert {kind.__name__ for kind in missing} == after_renewals
 
 
@@ -112,7 +112,7 @@ def test_an_old_key_that_the_api_server_does_not_let_go_does_not_hold_the_next_r
 def test_no_phase_is_left_while_a_target_could_not_be_written(whole: bool) -> None:
     for name, situation in SITUATIONS.items():
         step = plan(situation.spec, situation.observed, NOW).step
-        if step is None or object_of(step.action) != "target istio":
+        if step is None or step.action.object != "target istio":
             continue
         put = NOTHING_ASIDE.with_object if whole else NOTHING_ASIDE.with_action
         after = plan(situation.spec, situation.observed, NOW, put(step.action, REFUSED)).step
@@ -131,16 +131,10 @@ def test_an_intermediate_whose_own_bundle_does_not_prove_it_waits_for_the_bundle
     assert "once its bundle holds root 1 again" in str(after.holds)
 
 
-def test_a_rule_that_fails_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    fault = ValueError("nobody thought of it")
-
-    def broken(_: Situation) -> Outcome:
-        raise fault
-        yield
-
-    monkeypatch.setattr(rotation, "RULES", (broken, *rotation.RULES))
+def test_a_rule_that_fails_costs_itself_alone() -> None:
     a = root(1, SOLE)
-    decided = plan(spec(), observed([a], published(a, 1, ends=NOW + DAY)), NOW)
+    seen = observed([a], published(a, 1, ends=NOW + DAY)).with_target("of no spec", Absent())
+    decided = plan(spec(), seen, NOW)
     assert decided.step is not None
     assert decided.step.action == WriteCA("istio", 1, (1,), issue=True)
-    assert decided.faults == (fault,)
+    assert [type(fault) for fault in decided.faults] == [RuntimeError]

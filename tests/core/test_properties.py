@@ -14,8 +14,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import Phase as Generation
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from meshca.core.actions import CreateRoot, DestroyRoot, MarkRoot, Plan, Step, WriteCA
-from meshca.core.model import Absent, Blocked, Damaged, Holding, Observed, Published, Reload, Root, TargetState
+from meshca.core.actions import CreateRoot, DestroyRoot, DropRequest, MarkRoot, Plan, RequestCA, Step, WriteCA
+from meshca.core.model import (
+    Absent,
+    Blocked,
+    Damaged,
+    Holding,
+    Observed,
+    Pending,
+    Published,
+    Reload,
+    Request,
+    Root,
+    Signature,
+    TargetState,
+)
 from meshca.core.parse import parse_spec
 from meshca.core.replacement import why_rotate
 from meshca.core.rotation import plan
@@ -36,6 +49,7 @@ SECOND = timedelta(seconds=1)
 NOT_OURS = Blocked(Found.FOREIGN_SECRET, "not ours")
 LOADS, IGNORES = Reload(None, ""), Reload(Found.MULTI_ROOT_DISABLED, "")
 KEYS = (KeySpec(Algorithm.ECDSA, 256), KeySpec(Algorithm.ECDSA, 384))
+UNSIGNED = Pending("nobody has signed")
 MOST_STEPS = 40
 """In one pass, of at most three targets: more than any change needs."""
 
@@ -71,6 +85,7 @@ class Secrets:
     roots: dict[int, Root] = field(default_factory=dict)
     targets: dict[str, tuple[Published | Damaged, tuple[Certificate, ...]]] = field(default_factory=dict)
     """Each with the certificates of its bundle; its revisions are as they were written down beside them."""
+    requests: dict[Signature, Request] = field(default_factory=dict)
     blocked: set[str] = field(default_factory=set)
     ignores_roots: bool = False
 
@@ -84,6 +99,7 @@ class Secrets:
             roots=tuple(sorted(roots.values(), key=lambda root: root.revision)),
             targets={target.name: self._target(target.name, roots) for target in spec.targets},
             reloads={target.name: IGNORES if self.ignores_roots else LOADS for target in spec.targets},
+            requests=self.requests,
         )
 
     def _target(self, name: str, roots: dict[int, Root]) -> TargetState:
@@ -157,7 +173,7 @@ class Life(RuleBasedStateMachine):
         self.settle()
         self.behind += parts * (self.spec.leaf_duration + self.spec.propagation_delay)
         step = self.look().step
-        assert step is None or isinstance(step.action, WriteCA)
+        assert step is None or isinstance(step.action, WriteCA | RequestCA)
 
     # --- The operator ---------------------------------------------------------
 
@@ -206,11 +222,15 @@ class Life(RuleBasedStateMachine):
             case DestroyRoot(revision):
                 self.check_end_of_root(before, revision)
                 del self.secrets.roots[revision]
+            case RequestCA() | DropRequest():
+                pass
             case WriteCA(target):
+                self.check_signature(before, step.action)
                 self.write(before, after, step.action)
                 self.check_cacerts(before, target)
             case _:
                 raise AssertionError(f"nobody asked for {step}")
+        self.secrets.requests = dict(after.requests)
         self.check_handshakes()
 
     def with_a_key_of_its_own(self, after: Observed, revision: int) -> Root:
@@ -251,6 +271,10 @@ class Life(RuleBasedStateMachine):
         if action.state is RootState.PREPARED:
             self.check_istiods_load()
             assert not self.secrets.blocked & {target.name for target in self.spec.targets}
+
+    def check_signature(self, before: Observed, action: WriteCA) -> None:
+        """Nobody is asked for what can be signed here."""
+        assert not before.requests, action
 
     def check_istiods_load(self) -> None:
         """No rotation goes on where an istiod would ignore it, unless nothing there is alive any more."""
@@ -431,10 +455,16 @@ class Life(RuleBasedStateMachine):
             decision = self.settle()
             if self.is_at_peace():
                 return
+            if self.a_waiting_request_is_signed():
+                continue
             wake = next_wake(decision, self.now)
             assert wake is not None, f"waits for nobody: {decision.holds}"
             self.true_time += wake - self.now
         raise AssertionError(f"no peace: {self.look().holds}")
+
+    def a_waiting_request_is_signed(self) -> bool:
+        """Sign what waits for it; tell whether there was anything."""
+        return False
 
     def is_at_peace(self) -> bool:
         situation = situate(self.spec, self.secrets.observe(self.spec), self.now)
@@ -449,6 +479,49 @@ class Life(RuleBasedStateMachine):
             and all(each.bundle == (newest,) for each in situation.published.values())
             and all(situation.signer_of(each) == standing.newest for each in situation.published.values())
         )
+
+
+class DistantLife(Life):
+    """The same where the keys of the roots are elsewhere: whoever has them signs when he likes, or never."""
+
+    def with_a_key_of_its_own(self, after: Observed, revision: int) -> Root:
+        return replace(super().with_a_key_of_its_own(after, revision), is_remote=True)
+
+    def take(self, step: Step | None) -> None:
+        super().take(step)
+        asked = {name: replace(each, answer=each.answer or UNSIGNED) for name, each in self.secrets.requests.items()}
+        self.secrets.requests = asked
+
+    def check_signature(self, before: Observed, action: WriteCA) -> None:
+        if action.issue:
+            request = before.requests[Signature(action.target, action.signer)]
+            assert isinstance(request.answer, Certificate)
+            assert (request.key, request.is_used) == (self.spec.intermediate.key, False)
+
+    def check_served(self) -> None:
+        """Nothing runs out for which nobody was asked."""
+        if not any(each.answer is UNSIGNED for each in self.secrets.requests.values()):
+            super().check_served()
+
+    @precondition(lambda self: self.secrets.requests)
+    @rule(data=st.data())
+    def a_request_is_signed(self, data: st.DataObject) -> None:
+        self.sign(data.draw(st.sampled_from(sorted(self.secrets.requests))))
+
+    @precondition(lambda self: self.secrets.requests)
+    @rule(data=st.data())
+    def a_request_is_lost(self, data: st.DataObject) -> None:
+        del self.secrets.requests[data.draw(st.sampled_from(sorted(self.secrets.requests)))]
+
+    def sign(self, signature: Signature) -> None:
+        signed = next(iter(self.certificates.values()))  # which one is not looked at here
+        self.secrets.requests[signature] = replace(self.secrets.requests[signature], answer=signed)
+
+    def a_waiting_request_is_signed(self) -> bool:
+        waiting = [name for name, each in self.secrets.requests.items() if each.answer is UNSIGNED]
+        for name in waiting:
+            self.sign(name)
+        return bool(waiting)
 
 
 class HurriedLife(Life):
@@ -469,6 +542,8 @@ SETTINGS = settings(
 )
 TestLife = Life.TestCase
 TestLife.settings = SETTINGS
+TestDistantLife = DistantLife.TestCase
+TestDistantLife.settings = SETTINGS
 
 
 def test_an_operator_that_is_told_wrong_is_found_out() -> None:

@@ -5,8 +5,20 @@ from datetime import timedelta
 
 import pytest
 
-from meshca.core.actions import Action, Ask, CreateRoot, DestroyRoot, MarkRoot, OwnRoot, WriteBundle, WriteCA
-from meshca.core.model import Absent, Blocked, Observed, Reload, Root, TargetState
+from meshca.core.actions import (
+    Action,
+    Ask,
+    AskReload,
+    CreateRoot,
+    DestroyRoot,
+    DropRequest,
+    MarkRoot,
+    OwnRoot,
+    RequestCA,
+    WriteBundle,
+    WriteCA,
+)
+from meshca.core.model import Absent, Blocked, Observed, Pending, Reload, Request, Root, Signature, TargetState
 from meshca.core.rotation import plan
 from meshca.core.situation import phase, situate
 from meshca.core.spec import MeshCASpec
@@ -21,6 +33,7 @@ from tests.core.situations import (
     LOADS,
     LONG_AGO,
     NOW,
+    P256,
     PREPARED,
     SOLE,
     D,
@@ -674,7 +687,114 @@ IMPORT = {
     ),
 }
 
-TABLE = joined(BIRTH, INTERMEDIATES, ROTATION, REPAIR, LOSS, EXPIRY, IMPORT)
+FAR = root(1, SOLE, is_remote=True)
+FAR_B = root(2, ACTIVE, is_remote=True)
+ISTIO_1, ISTIO_2 = Signature("istio", 1), Signature("istio", 2)
+REQUESTED = Request(P256)
+SIGNED = replace(REQUESTED, answer=published(FAR).intermediate)
+ASKED = replace(REQUESTED, answer=Pending("the request was sent", NOW + DAY))
+REFUSED = replace(REQUESTED, answer=Pending("the ticket was closed", stalled=True))
+ENDING_SOON = published(FAR, 1, ends=NOW + DAY)
+
+REMOTE = {
+    "a root's key is elsewhere: the request for an intermediate is stored first": Row(
+        observed([FAR], Absent()), RequestCA(ISTIO_1), Phase.PENDING
+    ),
+    "a request is stored: nothing is written before somebody was asked": Row(
+        observed([FAR], Absent(), requests={ISTIO_1: REQUESTED}), None, Phase.PENDING
+    ),
+    "a request is not signed yet: nothing is written": Row(
+        observed([FAR], Absent(), requests={ISTIO_1: ASKED}), None, Phase.PENDING
+    ),
+    "a request was refused: a person has to know": Row(
+        observed([FAR], Absent(), requests={ISTIO_1: REFUSED}),
+        None,
+        Phase.PENDING,
+        stalled=(Found.WAITING_FOR_SIGNATURE,),
+    ),
+    "a request is signed: its target gets the intermediate": Row(
+        observed([FAR], Absent(), requests={ISTIO_1: SIGNED}), WriteCA("istio", 1, (1,), issue=True), Phase.PENDING
+    ),
+    "a renewal is due under a root elsewhere: it is requested": Row(observed([FAR], ENDING_SOON), RequestCA(ISTIO_1)),
+    "a renewal is signed: it is written": Row(observed([FAR], ENDING_SOON, requests={ISTIO_1: SIGNED}), RENEW),
+    "a request to another root is of no use: there is one to each": Row(
+        observed([A, FAR_B], published(A, 2, 1, since=DONE), requests={ISTIO_1: SIGNED}),
+        RequestCA(ISTIO_2),
+        Phase.SWITCH,
+    ),
+    "a switch and a renewal wait for their signatures: each has its own": Row(
+        observed(
+            [FAR, FAR_B], published(FAR, 2, 1, since=DONE, ends=NOW + DAY), requests={ISTIO_1: SIGNED, ISTIO_2: ASKED}
+        ),
+        WriteCA("istio", 1, (2, 1), issue=True),
+        Phase.SWITCH,
+    ),
+    "the root of a request is gone: the request is closed": Row(
+        observed([FAR], published(FAR, 1), requests={Signature("istio", 7): REQUESTED}),
+        DropRequest(Signature("istio", 7)),
+    ),
+    "the request was for another kind of key: it is made anew": Row(
+        observed([FAR], ENDING_SOON, requests={ISTIO_1: replace(SIGNED, key=KeySpec(Algorithm.RSA, 2048))}),
+        RequestCA(ISTIO_1),
+    ),
+    "the request was answered by the last renewal: it is made anew": Row(
+        observed([FAR], ENDING_SOON, requests={ISTIO_1: replace(SIGNED, is_used=True)}), RequestCA(ISTIO_1)
+    ),
+    "the certificate of a request is in place: the request is closed": Row(
+        observed([FAR], published(FAR, 1), requests={ISTIO_1: replace(REQUESTED, is_used=True)}), DropRequest(ISTIO_1)
+    ),
+    "the target of a request is gone: the request is closed": Row(
+        observed([FAR], published(FAR, 1), requests={Signature("gone", 1): REQUESTED}),
+        DropRequest(Signature("gone", 1)),
+    ),
+    "a request that was not needed in the end waits for the next need": Row(
+        observed([FAR], published(FAR, 1), requests={ISTIO_1: REQUESTED}), None
+    ),
+    "the key of the root is here: nobody is asked": Row(
+        observed([A], published(A, 1, ends=NOW + DAY), requests={ISTIO_1: ASKED}), RENEW
+    ),
+    "every proxy trusts the new root, which is elsewhere: the switch is requested": Row(
+        observed([A, FAR_B], published(A, 2, 1, since=DONE)), RequestCA(ISTIO_2), Phase.SWITCH
+    ),
+    "a target that waits for the signature of its switch was edited: it is put back meanwhile": Row(
+        observed(
+            [A, FAR_B],
+            published(A, 2, 1, since=DONE, intact=False),
+            requests={ISTIO_2: ASKED},
+        ),
+        WriteCA("istio", 1, (2, 1), issue=False),
+        Phase.SWITCH,
+    ),
+    "one target's signature is waited for: the other switches": Row(
+        observed(
+            [A, FAR_B],
+            published(A, 2, 1, since=DONE),
+            published(A, 2, 1, since=DONE),
+            requests={Signature("t0", 2): ASKED, Signature("t1", 2): SIGNED},
+        ),
+        WriteCA("t1", 2, (2, 1), issue=True),
+        Phase.SWITCH,
+        several(2),
+    ),
+    "one target's signature is waited for: the old root stays trusted by the other": Row(
+        observed(
+            [A, FAR_B],
+            published(A, 2, 1, since=DONE),
+            published(FAR_B, 2, 1, since=DONE),
+            requests={Signature("t0", 2): ASKED},
+        ),
+        None,
+        Phase.SWITCH,
+        several(2),
+    ),
+    "a bundle needs nobody's signature": Row(
+        observed([FAR, replace(FAR_B, state=PREPARED)], published(FAR, 1, since=DONE)),
+        WriteCA("istio", 1, (2, 1), issue=False),
+        Phase.PREPARE,
+    ),
+}
+
+TABLE = joined(BIRTH, INTERMEDIATES, ROTATION, REPAIR, LOSS, EXPIRY, IMPORT, REMOTE)
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
@@ -759,9 +879,9 @@ def test_istiods_are_asked_only_when_it_matters() -> None:
 
 
 def test_no_gate_is_passed_before_istiods_have_answered() -> None:
-    assert asked([OLD], published(OLD, 1)) == ({Ask("istio")}, None)
-    assert asked([A, root(2, PREPARED)], published(A, 2, 1)) == ({Ask("istio")}, None)
-    assert asked([A, B], published(B, 2)) == ({Ask("istio")}, None)
+    assert asked([OLD], published(OLD, 1)) == ({AskReload("istio")}, None)
+    assert asked([A, root(2, PREPARED)], published(A, 2, 1)) == ({AskReload("istio")}, None)
+    assert asked([A, B], published(B, 2)) == ({AskReload("istio")}, None)
 
 
 def asked(roots: list[Root], target: TargetState) -> tuple[set[Ask], Action | None]:
@@ -824,7 +944,7 @@ ZTUNNELS = {
 def test_nothing_is_signed_that_ztunnels_refuse(seen: Observed, word: str) -> None:
     target = {"name": "istio", "istio": {"namespace": "istio-system", "rootReload": word}}
     wanted = spec(root={"source": {"secret": {"name": "mine"}}}, targets=[target])
-    assert plan(wanted, replace(seen, reloads={}), NOW).asks == {Ask("istio")}, "so they are looked for"
+    assert plan(wanted, replace(seen, reloads={}), NOW).asks == {AskReload("istio")}, "so they are looked for"
     without, with_them = (
         plan(wanted, replace(seen, reloads={"istio": replace(LOADS, ambient=ambient)}), NOW)
         for ambient in (False, True)

@@ -12,6 +12,8 @@ from meshca.core.model import Absent, Blocked, Holding, Listed, Published, Root,
 from meshca.core.spec import ReadTarget, SourceSpec, TargetSpec
 from meshca.custody.port import RootRequest, SigningRequest
 from meshca.custody.table import SOURCES, custody_of, holder_of
+from meshca.pki.certs import Certificate
+from meshca.pki.issue import answers, make_request
 from meshca.targets.port import SINCE_NOW, Against, Content
 from meshca.targets.table import BUNDLES, TARGETS, ca_kind_of, kind_of
 from meshca.words.names import API_VERSION, KIND, LABEL_MESHCA, RootState
@@ -124,6 +126,10 @@ def test_what_signs_there_can_be_proven(target: TargetSpec) -> None:
     assert [root.revision for root in kind.lost_roots(found, Against(OWNER, [ROOT_2], NOW))] == [1]
 
 
+NO_CLUSTER: Any = None
+"""Who has the key asks nobody."""
+
+
 def source(field: str) -> SourceSpec:
     """Return what a spec that names this kind of custody asks for."""
     return SOURCES[field](Fields({field: {"name": "mine"} if field == "secret" else {}}, "spec", (field,)), "mesh")
@@ -137,7 +143,10 @@ async def test_a_root_signs_by_whoever_holds_its_key(field: str) -> None:
     pair = await custody_of(source(field)).make(request, given)
     assert given is None or pair == given
     stored = objects.root_secret(OWNER, 3, RootState.SOLE, pair, source=field, owned=False)
-    ask = SigningRequest(meshca="mesh", target="istio", organization="o", key=P256, now=NOW, duration=day)
-    intermediate = await holder_of(stored).sign(stored, ask)
-    assert Root(revision=3, certificate=pair.certificate).signed(intermediate.certificate)
-    assert intermediate.certificate.not_after == NOW + day
+    made = make_request(meshca="mesh", target="istio", organization="o", key=P256)
+    ask = SigningRequest(csr=made.csr, now=NOW, duration=day)
+    intermediate = await holder_of(stored).sign(NO_CLUSTER, stored, ask)
+    assert isinstance(intermediate, Certificate)
+    assert Root(revision=3, certificate=pair.certificate).signed(intermediate)
+    assert answers(intermediate, made.csr)
+    assert intermediate.not_after == NOW + day

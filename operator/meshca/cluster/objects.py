@@ -1,6 +1,6 @@
-"""The Kubernetes objects of a MeshCA: how its roots are kept as Secrets, and its bundle as a ConfigMap.
+"""The Kubernetes objects of a MeshCA, and how its roots are kept as Secrets.
 
-Makes and reads JSON; sends nothing. The Secrets of its targets are targets/istio.py's.
+Makes and reads JSON; sends nothing. The objects of its targets are for targets/ to say.
 """
 
 from base64 import b64decode, b64encode
@@ -31,6 +31,7 @@ from meshca.words.names import (
     RootState,
     root_secret_name,
 )
+from meshca.words.ref import Ref
 from meshca.words.text import moment
 
 Json = dict[str, Any]
@@ -58,6 +59,16 @@ class Owner:
     def labels(self) -> dict[str, str]:
         """Return what marks an object as this MeshCA's."""
         return {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_MESHCA: self.name}
+
+    def metadata(self, ref: Ref, annotations: Mapping[str, str], *, owned: bool) -> Json:
+        """Write the metadata of an object of this MeshCA's."""
+        return {
+            "name": ref.name,
+            "namespace": ref.within(self.namespace).namespace,
+            "labels": self.labels(),
+            "annotations": dict(annotations),
+            "ownerReferences": self.references(owned=owned),
+        }
 
     def references(self, *, owned: bool) -> list[Json]:
         """Return the owner references of an object that is (not) deleted with the MeshCA."""
@@ -119,21 +130,13 @@ def root_secret(  # noqa: PLR0913  # the parts of the object
 
     `source` names its kind of custody, `before` are the roots that there were already.
     """
-    labels = {
-        LABEL_REVISION: str(revision),
-        LABEL_STATE: state.value,
-        LABEL_SOURCE: source,
-    }
+    ref, annotations = Ref("", root_secret_name(owner.name, revision)), {ANNOTATION_MADE_FOR: owner.uid}
+    metadata = owner.metadata(ref, annotations | _replaces(before), owned=owned)
+    metadata["labels"] |= {LABEL_REVISION: str(revision), LABEL_STATE: state.value, LABEL_SOURCE: source}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {
-            "name": root_secret_name(owner.name, revision),
-            "namespace": owner.namespace,
-            "labels": owner.labels() | labels,
-            "annotations": {ANNOTATION_MADE_FOR: owner.uid} | _replaces(before),
-            "ownerReferences": owner.references(owned=owned),
-        },
+        "metadata": metadata,
         "type": TLS_SECRET_TYPE,
         "immutable": True,
         "data": encode_data({TLS_CERT: pair.certificate.pem, TLS_KEY: pair.key_pem}),
@@ -146,8 +149,14 @@ def _replaces(before: Sequence[Root]) -> dict[str, str]:
     return {ANNOTATION_REPLACES: ",".join([*known][-MOST_REPLACED:])} if known else {}
 
 
-def read_root(owner: Owner, secret: Json) -> Root | None:
-    """Read a root back from its Secret; None when it is none."""
+def read_root(owner: Owner, secret: Json, *, is_remote: bool = False) -> Root | None:
+    """Read a root back from its Secret; None when it is none.
+
+    Args:
+        owner: the MeshCA.
+        secret: of the root.
+        is_remote: True: the key is elsewhere; False: it is in the Secret, or lost.
+    """
     metadata = secret["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     data = data_of(secret)
@@ -159,17 +168,19 @@ def read_root(owner: Owner, secret: Json) -> Root | None:
     except PKIError:
         return None
     state = labels.get(LABEL_STATE)
+    has_key = is_remote or _holds_key(certificate, data.get(TLS_KEY, b""))
     return Root(
         revision=revision,
         certificate=certificate,
         state=RootState(state) if state in set(RootState) else None,
-        has_key=_holds_key(certificate, data.get(TLS_KEY, b"")) and not metadata.get("deletionTimestamp"),
+        has_key=has_key and not metadata.get("deletionTimestamp"),
         given=labels.get(LABEL_SOURCE) == "secret",
         owned=owner.owns(metadata),
         created=moment(metadata.get("creationTimestamp"), None),
         is_copy=annotations.get(ANNOTATION_MADE_FOR, owner.uid) != owner.uid,
         finalizers=tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
         strays=strays(owner.uid, secret),
+        is_remote=is_remote,
         replaces=tuple(filter(None, str(annotations.get(ANNOTATION_REPLACES, "")).split(","))),
     )
 

@@ -7,17 +7,7 @@ from typing import Any
 
 import yaml
 
-from meshca.core.actions import (
-    CleanRoot,
-    CleanTarget,
-    CreateRoot,
-    DestroyRoot,
-    MarkRoot,
-    OwnRoot,
-    Step,
-    WriteBundle,
-    WriteCA,
-)
+from meshca.core.actions import Action, CleanRoot, CreateRoot, DestroyRoot, DropRequest, MarkRoot, OwnRoot, Step
 from meshca.core.parse import parse_spec
 from meshca.core.simulation import forecast
 from meshca.core.spec import MeshCASpec
@@ -25,7 +15,7 @@ from meshca.core.warnings import warnings
 from meshca.errors import SpecError
 from meshca.flow.kinds import KINDS
 from meshca.words.duration import parse_duration
-from meshca.words.names import API_VERSION, KIND, root_secret_name
+from meshca.words.names import API_VERSION, KIND
 from meshca.words.text import when
 
 _CALENDAR = re.compile(r"(\d{1,4})([yd])")
@@ -86,17 +76,21 @@ def _lines(spec: MeshCASpec, start: datetime, end: datetime) -> Iterator[str]:
 
 
 def _writes(spec: MeshCASpec, step: Step) -> str:
-    match step.action:
-        case CreateRoot(revision):
-            what = f"Secret {root_secret_name(spec.name, revision)}, new"
-        case MarkRoot(revision, state):
-            what = f"Secret {root_secret_name(spec.name, revision)}, label {state.value}"
-        case OwnRoot(revision):
-            what = f"Secret {root_secret_name(spec.name, revision)}, owner"
-        case CleanRoot(revision):
-            what = f"Secret {root_secret_name(spec.name, revision)}, metadata"
-        case DestroyRoot(revision):
-            what = f"Secret {root_secret_name(spec.name, revision)}, deleted"
-        case WriteCA(target) | WriteBundle(target) | CleanTarget(target):
-            what = str(spec.target(target).ref)
-    return f"{what}: {step.message}"
+    return f"{step.action.ref(spec)}{_how(step.action)}: {step.message}"
+
+
+def _how(action: Action) -> str:
+    """Say what is done to an object, where that is not to write all of it."""
+    match action:
+        case CreateRoot():
+            return ", new"
+        case MarkRoot(_, state):
+            return f", label {state.value}"
+        case OwnRoot():
+            return ", owner"
+        case CleanRoot():
+            return ", metadata"
+        case DestroyRoot() | DropRequest():
+            return ", deleted"
+        case _:
+            return ""

@@ -8,12 +8,63 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from meshca.words.names import RootState
+from meshca.core.model import Signature
+from meshca.core.spec import MeshCASpec
+from meshca.words.names import RootState, request_secret_name, root_secret_name
 from meshca.words.reasons import Reason
+from meshca.words.ref import Ref
+
+
+class RootAction:
+    """Changes the Secret of a root."""
+
+    __slots__ = ()
+    revision: int
+
+    @property
+    def object(self) -> str:
+        """Name the one object that it writes: two actions of one name write the same."""
+        return f"root {self.revision}"
+
+    def ref(self, spec: MeshCASpec) -> Ref:
+        """Return the object."""
+        return Ref("", root_secret_name(spec.name, self.revision))
+
+
+class TargetAction:
+    """Changes the object of a target."""
+
+    __slots__ = ()
+    target: str
+
+    @property
+    def object(self) -> str:
+        """Name the one object that it writes."""
+        return f"target {self.target}"
+
+    def ref(self, spec: MeshCASpec) -> Ref:
+        """Return the object."""
+        return spec.target(self.target).ref
+
+
+class RequestAction:
+    """Changes the Secret of a request for an intermediate."""
+
+    __slots__ = ()
+    signature: Signature
+
+    @property
+    def object(self) -> str:
+        """Name the one object that it writes."""
+        return f"request {self.signature.target} {self.signature.signer}"
+
+    def ref(self, spec: MeshCASpec) -> Ref:
+        """Return the object."""
+        return Ref("", request_secret_name(spec.name, *self.signature))
 
 
 @dataclass(frozen=True, slots=True)
-class CreateRoot:
+class CreateRoot(RootAction):
     """Make a root (or import the given one) and store it, before anything refers to it."""
 
     revision: int
@@ -22,7 +73,7 @@ class CreateRoot:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkRoot:
+class MarkRoot(RootAction):
     """Record how far a root has come, before anything acts on it."""
 
     revision: int
@@ -30,7 +81,7 @@ class MarkRoot:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnRoot:
+class OwnRoot(RootAction):
     """Let a root's Secret be deleted with the MeshCA, or no longer."""
 
     revision: int
@@ -38,14 +89,14 @@ class OwnRoot:
 
 
 @dataclass(frozen=True, slots=True)
-class DestroyRoot:
+class DestroyRoot(RootAction):
     """Delete a root's Secret, and with it its key."""
 
     revision: int
 
 
 @dataclass(frozen=True, slots=True)
-class CleanRoot:
+class CleanRoot(RootAction):
     """Take out of the metadata of a root's Secret what must not be there."""
 
     revision: int
@@ -53,7 +104,21 @@ class CleanRoot:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteCA:
+class RequestCA(RequestAction):
+    """Store the key of a new intermediate and the request for it, before anybody is asked to sign."""
+
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class DropRequest(RequestAction):
+    """Delete a request that was answered, or that nobody needs any more."""
+
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCA(TargetAction):
     """Write a target's signing CA and its bundle in one request."""
 
     target: str
@@ -66,7 +131,7 @@ class WriteCA:
 
 
 @dataclass(frozen=True, slots=True)
-class CleanTarget:
+class CleanTarget(TargetAction):
     """Take out of the metadata of a target's Secret what must not be there."""
 
     target: str
@@ -74,7 +139,7 @@ class CleanTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteBundle:
+class WriteBundle(TargetAction):
     """Write the bundle of a target that has no CA."""
 
     target: str
@@ -82,21 +147,13 @@ class WriteBundle:
     """Revisions of the trusted roots, newest first."""
 
 
-Action = CreateRoot | MarkRoot | OwnRoot | CleanRoot | DestroyRoot | WriteCA | CleanTarget | WriteBundle
+OnRoot = CreateRoot | MarkRoot | OwnRoot | CleanRoot | DestroyRoot
+Action = OnRoot | RequestCA | DropRequest | WriteCA | CleanTarget | WriteBundle
 
 
 def target_of(action: Action) -> str | None:
     """Return the name of the target whose object an action writes."""
-    return action.target if isinstance(action, WriteCA | WriteBundle | CleanTarget) else None
-
-
-def object_of(action: Action) -> str:
-    """Name the one object that an action writes: two actions of one name write the same."""
-    match action:
-        case WriteCA(target) | WriteBundle(target) | CleanTarget(target):
-            return f"target {target}"
-        case _:
-            return f"root {action.revision}"
+    return action.target if isinstance(action, TargetAction) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +178,21 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AskReload:
     """A target that must be asked whether it will load a changed bundle, before a gate can be passed."""
 
     target: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskSigner:
+    """A signature that was requested: whoever is to give it must be asked before the step that needs it."""
+
+    signature: Signature
+
+
+Ask = AskReload | AskSigner
+"""What has to be known first; then it is planned again."""
 
 
 Outcome = Iterator[Step | Hold | Ask]
@@ -137,7 +205,7 @@ class Aside:
 
     Attributes:
         actions: what was refused, each with what people are told; another write of the same object may succeed.
-        objects: what no action touches again, by `object_of`: it is not what was observed, or does not answer.
+        objects: what no action touches again, by `Action.object`: it is not what was observed, or does not answer.
     """
 
     actions: Mapping[Action, Hold] = field(default_factory=dict)
@@ -145,11 +213,11 @@ class Aside:
 
     def why(self, action: Action) -> Hold | None:
         """Return what is said instead of carrying out an action; None when nothing is against it."""
-        return self.actions.get(action) or self.objects.get(object_of(action))
+        return self.actions.get(action) or self.objects.get(action.object)
 
     def holds_target(self, name: str) -> bool:
         """Tell whether a target could not be written."""
-        return f"target {name}" in {*map(object_of, self.actions), *self.objects}
+        return f"target {name}" in {*(each.object for each in self.actions), *self.objects}
 
     def with_action(self, action: Action, hold: Hold) -> "Aside":
         """Return the same with an action that was refused."""
@@ -157,7 +225,7 @@ class Aside:
 
     def with_object(self, action: Action, hold: Hold) -> "Aside":
         """Return the same with the object of an action, which may not be what was observed."""
-        return replace(self, objects={**self.objects, object_of(action): hold})
+        return replace(self, objects={**self.objects, action.object: hold})
 
 
 NOTHING_ASIDE = Aside()

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from meshca.core import schedule
-from meshca.core.actions import Ask
+from meshca.core.actions import Ask, AskReload
 from meshca.core.model import Blocked, Holding, Listed, Published
 from meshca.core.schedule import TICK
 from meshca.core.situation import Situation, Standing, is_spent
@@ -149,5 +149,5 @@ def _able_since(situation: Situation, name: str) -> datetime | Ask:
     """Return since when a target's readers can have loaded changed roots; long ago when nothing says otherwise."""
     reload = situation.observed.reloads.get(name)
     if reload is None:
-        return Ask(name) if situation.spec.target(name).asks else LONG_AGO
+        return AskReload(name) if situation.spec.target(name).asks else LONG_AGO
     return reload.since or LONG_AGO

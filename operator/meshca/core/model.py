@@ -7,11 +7,13 @@ holds a private key.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from meshca.errors import MeshCAError
 from meshca.pki.certs import BACKDATE, Certificate
+from meshca.pki.keys import KeySpec
 from meshca.words.names import RootState
-from meshca.words.reasons import Reason
+from meshca.words.reasons import Found, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class Root:
     """What keeps its Secret, which somebody deleted: gone for trust, though its key is still there."""
     strays: tuple[str, ...] = ()
     """What has to leave the Secret's metadata, as people read it."""
+    is_remote: bool = False
+    """True: its key is elsewhere, and a signature takes its time."""
     replaces: tuple[str, ...] = ()
     """Fingerprints of the roots that there were before it, as it was made."""
 
@@ -136,6 +140,38 @@ class Reload:
     """True: this istiod serves ztunnels."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Why a request for an intermediate has no certificate yet."""
+
+    message: str
+    until: datetime | None = None
+    """When to ask again; None: when something changes."""
+    reason: Reason = Found.WAITING_FOR_SIGNATURE
+    stalled: bool = False
+    """True: only a person can end it."""
+
+
+class Signature(NamedTuple):
+    """What a request is for: the intermediate of a target, under a root. There is one request at a time for each."""
+
+    target: str
+    signer: int
+    """Revision of the root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request for an intermediate, whose key is stored already."""
+
+    key: KeySpec | None
+    """Of which kind it is; None: that cannot be read."""
+    is_used: bool = False
+    """True: the target has a certificate of this key."""
+    answer: Certificate | Pending | None = None
+    """What whoever is to sign says; None: nobody has asked yet."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """Everything the rules may know about one MeshCA, read at about the same moment."""
@@ -152,6 +188,8 @@ class Observed:
     """What makes ztunnel refuse the given root, with the root as the subject; None: nothing."""
     reloads: Mapping[str, Reload] = field(default_factory=dict)
     """By target name; asked for only while a rotation is wanted or under way."""
+    requests: Mapping[Signature, Request] = field(default_factory=dict)
+    """For intermediates, where a signature takes time."""
     is_clock_sure: bool = True
     """False: this pod's clock contradicts the API server's, so that nothing is held to be from the future."""
 
@@ -167,6 +205,11 @@ class Observed:
         """Return the same with this root added, or put in place of the one of its revision."""
         others = (known for known in self.roots if known.revision != root.revision)
         return replace(self, roots=tuple(sorted((*others, root), key=lambda each: each.revision)))
+
+    def with_request(self, signature: Signature, request: Request | None) -> "Observed":
+        """Return the same with the request for a signature replaced, or taken away."""
+        others = {key: each for key, each in self.requests.items() if key != signature}
+        return replace(self, requests=others | ({signature: request} if request is not None else {}))
 
     def without_root(self, revision: int) -> "Observed":
         """Return the same without the root of this revision."""

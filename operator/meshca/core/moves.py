@@ -6,7 +6,7 @@ core/rotation.py has the law.
 
 from datetime import datetime
 
-from meshca.core import gates, schedule
+from meshca.core import gates, schedule, signing
 from meshca.core.actions import Action, Hold, Outcome, Step, WriteBundle, WriteCA
 from meshca.core.model import Holding, Listed, Published, Root
 from meshca.core.situation import Situation, Standing, is_spent, newest_first
@@ -18,22 +18,22 @@ from meshca.words.text import roots, when
 
 def advance(situation: Situation, standing: Standing, name: str, target: Holding) -> Outcome:
     """Yield the one move that this target may make now, or what it waits for, or its repair."""
-    signer = situation.signer_of(target) if isinstance(target, Published) else None
-    if isinstance(target, Listed):
-        yield from _relist(situation, standing, name, target)
-    elif signer is None or not isinstance(target, Published):
-        yield issue(situation, name, newest_first({*target.bundle, *standing.bundle}), Done.SECRET_REPAIRED)
-    else:
-        yield from _advance(situation, standing, name, target, signer)
+    match target:
+        case Listed():
+            yield from _relist(situation, standing, name, target)
+        case Published() if (signer := situation.signer_of(target)) is not None:
+            yield from _advance(situation, standing, name, target, signer)
+        case _:
+            yield issue(situation, name, newest_first({*target.bundle, *standing.bundle}), Done.SECRET_REPAIRED)
 
 
 def _relist(situation: Situation, standing: Standing, name: str, target: Listed) -> Outcome:
     """Keep a bundle up to date where nothing is signed: it follows the labels, and is put back."""
-    action = WriteBundle(name, standing.bundle)
+    published = publish_bundle(situation, standing, name)
     if target.bundle != standing.bundle or not target.intact:
-        yield publish_bundle(situation, standing, name)
+        yield published
     else:
-        yield from _put_right(situation, name, target, action)
+        yield from _put_right(situation, name, target, published.action)
 
 
 def publish_bundle(situation: Situation, standing: Standing, name: str) -> Step:
@@ -46,8 +46,13 @@ def _advance(situation: Situation, standing: Standing, name: str, target: Publis
     move = _move(situation, standing, name, target, signer) if situation.spec.partial is None else None
     if move is not None:
         yield move
-    if not isinstance(move, Step) or situation.aside.why(move.action):
+    if not isinstance(move, Step) or not _can_be_taken(situation, move):
         yield from _repair(situation, name, target, signer)
+
+
+def _can_be_taken(situation: Situation, move: Step) -> bool:
+    """Tell whether a move is made in this pass: it was not refused, and waits for nobody's signature."""
+    return situation.aside.why(move.action) is None and isinstance(signing.before(situation, move), Step)
 
 
 def _move(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold | None:

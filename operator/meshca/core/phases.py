@@ -1,7 +1,7 @@
 """The phases of a rotation: each begins, ends or is given up here, and only when every target has arrived."""
 
 from meshca.core import gates
-from meshca.core.actions import Ask, CreateRoot, DestroyRoot, Hold, MarkRoot, Outcome, Step
+from meshca.core.actions import Ask, AskReload, AskSigner, CreateRoot, DestroyRoot, Hold, MarkRoot, Outcome, Step
 from meshca.core.gates import Due, Gate, Missing
 from meshca.core.model import Published, Root
 from meshca.core.replacement import ambient_holds, load_holds, obstacles, rotates_later, why_abandon, why_rotate
@@ -127,7 +127,7 @@ def _never_signed(situation: Situation, standing: Standing) -> bool:
 def _pass(situation: Situation, standing: Standing, gate: Gate, waits: Hold, then: Outcome) -> Outcome:
     """Go on when every target has arrived; else say what it waits for. Of what is missing its own rule tells."""
     match gates.barrier(situation, standing, gate):
-        case Ask() as ask:
+        case AskReload() | AskSigner() as ask:
             yield ask
         case Due(at) if situation.now < at:
             yield Hold(waits.reason, waits.message, at)

@@ -1,7 +1,7 @@
 """When a root is replaced: what asks for it, and what must hold it before its first write."""
 
 from meshca.core import schedule
-from meshca.core.actions import Ask, Hold, Outcome
+from meshca.core.actions import Ask, AskReload, Hold, Outcome
 from meshca.core.lifetimes import rotation_time
 from meshca.core.model import Blocked, Holding, Published, Root
 from meshca.core.moves import crl_obstacle, immutable
@@ -117,7 +117,7 @@ def ambient_holds(situation: Situation, what: str) -> list[Hold | Ask]:
     reloads = {target.name: situation.observed.reloads.get(target.name) for target in situation.spec.issuing}
     unloved = [name for name, reload in reloads.items() if reload is not None and reload.ambient]
     return [
-        *(Ask(name) for name, reload in reloads.items() if reload is None),
+        *(AskReload(name) for name, reload in reloads.items() if reload is None),
         *(Hold(Unfit.ROOT_NOT_FOR_ZTUNNEL, f"{what}: target {name}: {message}", stalled=True) for name in unloved),
     ]
 
@@ -141,7 +141,7 @@ def _reload_holds(situation: Situation, what: str, remark: str) -> list[Hold | A
             continue
         reload = situation.observed.reloads.get(target.name)
         if reload is None:
-            holds.append(Ask(target.name))
+            holds.append(AskReload(target.name))
         elif reload.reason is not None:
             holds.append(Hold(reload.reason, f"{what}: {reload.message}; {remark}", stalled=True))
     return holds

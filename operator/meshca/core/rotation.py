@@ -29,12 +29,13 @@ A rule looks at one situation. It yields a Step if it would act now, a Hold for
 everything it waits for, and an Ask for what has to be known first. Order matters:
 the first Step wins. The rules of upkeep are here, those of the phases in phases.py;
 moves.py has what a single target may do, replacement.py when a root is replaced,
-and gates.py whether something has arrived.
+gates.py whether something has arrived, and signing.py who signs an intermediate.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from meshca.core import signing
 from meshca.core.actions import (
     NOTHING_ASIDE,
     Aside,
@@ -58,6 +59,7 @@ from meshca.core.phases import (
     rotate_root,
 )
 from meshca.core.replacement import ambient_holds
+from meshca.core.signing import drop_requests
 from meshca.core.situation import Situation, Standing, situate
 from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.errors import MeshCAError, SpecError
@@ -94,14 +96,15 @@ def plan(spec: MeshCASpec, observed: Observed, now: datetime, aside: Aside = NOT
 def _steps(situation: Situation, rule: Rule, holds: list[Hold], asks: set[Ask]) -> Iterator[Step]:
     """Yield the steps of a rule that can be taken; say of the others, and of all that is waited for, why not."""
     for outcome in rule(situation):
-        if isinstance(outcome, Hold):
-            holds.append(outcome)
-        elif isinstance(outcome, Ask):
-            asks.add(outcome)
-        elif held := situation.aside.why(outcome.action) or cannot_write(situation, outcome.action):
+        each = signing.before(situation, outcome) if isinstance(outcome, Step) else outcome
+        if isinstance(each, Hold):
+            holds.append(each)
+        elif isinstance(each, Ask):
+            asks.add(each)
+        elif held := situation.aside.why(each.action) or cannot_write(situation, each.action):
             holds.append(held)
         else:
-            yield outcome
+            yield each
 
 
 # --- The rules ----------------------------------------------------------------
@@ -209,6 +212,7 @@ RULES: tuple[Rule, ...] = (
     establish_newest_root,  # Drain is over
     activate_prepared_root,  # Trust is over
     renew_intermediates,  # an intermediate is due
+    drop_requests,  # a request was answered
     clean_metadata,  # somebody put a key or a dead owner into the metadata of a Secret of ours
     rotate_root,  # the root is due
 )

@@ -13,13 +13,16 @@ from meshca.core.actions import (
     CleanTarget,
     CreateRoot,
     DestroyRoot,
+    DropRequest,
     MarkRoot,
+    OnRoot,
     OwnRoot,
+    RequestCA,
     Step,
     WriteBundle,
     WriteCA,
 )
-from meshca.core.model import Absent, Holding, Listed, Observed, Published, Reload, Root
+from meshca.core.model import Absent, Holding, Listed, Observed, Published, Reload, Request, Root, Signature
 from meshca.core.rotation import plan
 from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.pki.certs import BACKDATE, Certificate
@@ -62,28 +65,41 @@ def empty(spec: MeshCASpec, now: datetime) -> Observed:
     )
 
 
-def carry_out(  # noqa: PLR0911  # one for each action
-    spec: MeshCASpec, observed: Observed, step: Step, now: datetime
-) -> Observed:
+def carry_out(spec: MeshCASpec, observed: Observed, step: Step, now: datetime) -> Observed:
     """Return what would be observed after a step."""
     match step.action:
-        case CreateRoot(revision, state, given):
-            return observed.with_root(_root(spec, observed, now, CreateRoot(revision, state, given)))
+        case CleanTarget(target):
+            dirty = observed.targets[target]
+            return observed.with_target(target, replace(dirty, strays=()) if isinstance(dirty, Holding) else dirty)
+        case RequestCA(signature):
+            return observed.with_request(signature, Request(spec.intermediate.key))
+        case DropRequest(signature):
+            return observed.with_request(signature, None)
+        case WriteCA() as action:
+            after, signature = (
+                observed.with_target(action.target, _write(spec, observed, action, now)),
+                Signature(action.target, action.signer),
+            )
+            request = observed.requests.get(signature) if action.issue else None
+            return after if request is None else after.with_request(signature, replace(request, is_used=True))
+        case WriteBundle(target, bundle):
+            return observed.with_target(target, _list(spec, bundle, now))
+        case action:
+            return _change_root(spec, observed, action, now)
+
+
+def _change_root(spec: MeshCASpec, observed: Observed, action: OnRoot, now: datetime) -> Observed:
+    match action:
+        case CreateRoot():
+            return observed.with_root(_root(spec, observed, now, action))
         case MarkRoot(revision, state):
             return observed.with_root(replace(_find(observed, revision), state=state))
         case OwnRoot(revision, owned):
             return observed.with_root(replace(_find(observed, revision), owned=owned))
         case CleanRoot(revision):
             return observed.with_root(replace(_find(observed, revision), strays=()))
-        case CleanTarget(target):
-            dirty = observed.targets[target]
-            return observed.with_target(target, replace(dirty, strays=()) if isinstance(dirty, Holding) else dirty)
         case DestroyRoot(revision):
             return observed.without_root(revision)
-        case WriteCA() as action:
-            return observed.with_target(action.target, _write(spec, observed, action, now))
-        case WriteBundle(target, bundle):
-            return observed.with_target(target, _list(spec, bundle, now))
 
 
 def _give_root(spec: MeshCASpec, observed: Observed, now: datetime) -> Observed:

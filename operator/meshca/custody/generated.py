@@ -1,14 +1,16 @@
 """Roots that the operator makes, whose keys are in Secrets of its namespace."""
 
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 from meshca.cluster import objects
+from meshca.cluster.store import Store
 from meshca.core.fields import Fields
 from meshca.core.spec import SourceSpec
 from meshca.custody.port import Custody, RootRequest, SigningRequest, compute
-from meshca.pki.certs import KeyPair
-from meshca.pki.issue import make_intermediate, make_root
+from meshca.pki.certs import Certificate, KeyPair
+from meshca.pki.issue import make_root, sign_intermediate
 
 Json = dict[str, Any]
 
@@ -30,13 +32,11 @@ class InSecret(Custody[SourceSpec]):
     async def make(self, request: RootRequest, given: KeyPair | None) -> KeyPair:
         """Make it here."""
         _ = given
-        return await compute((request.key,), lambda: make_root(**_fields(request)))
+        facts = {each.name: getattr(request, each.name) for each in fields(request)}
+        return await compute((request.key,), lambda: make_root(**facts))
 
-    async def sign(self, root: Json, request: SigningRequest) -> KeyPair:
+    async def sign(self, store: Store, root: Json, request: SigningRequest) -> Certificate:
         """Sign here."""
-        pair = objects.root_pair(root)
-        return await compute((request.key, pair.certificate.key), lambda: make_intermediate(pair, **_fields(request)))
-
-
-def _fields(request: RootRequest | SigningRequest) -> dict[str, Any]:
-    return {each.name: getattr(request, each.name) for each in fields(request)}
+        _, pair = store, objects.root_pair(root)
+        sign = partial(sign_intermediate, pair, request.csr, now=request.now, duration=request.duration)
+        return await compute((pair.certificate.key,), sign)

@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from meshca.core.model import Root
+from meshca.cluster.store import Store
+from meshca.core.model import Pending, Root
 from meshca.core.spec import SourceSpec
 from meshca.errors import MeshCAError
-from meshca.pki.certs import KeyPair
+from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.ref import Ref
 
@@ -48,23 +49,19 @@ class RootRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningRequest:
-    """An intermediate to be signed.
+    """An intermediate to be signed: a CA for one target, with a path length of 0.
 
     Attributes:
-        meshca: the name of its MeshCA.
-        target: whose it is.
-        organization: of its subject.
-        key: its kind of key.
+        csr: its subject and its key (PKCS #10, PEM); no extension is asked for.
         now: the API server's time; it begins and ends by it.
         duration: how long it lives, if its root does.
+        secret: where the request is stored; None where the kind is not remote.
     """
 
-    meshca: str
-    target: str
-    organization: str
-    key: KeySpec
+    csr: bytes
     now: datetime
     duration: timedelta
+    secret: Json | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +88,9 @@ class Asked:
 class Custody(ABC, Generic[S_contra]):
     """One kind of custody: where a root comes from, and who signs with its key."""
 
+    is_remote: ClassVar[bool] = False
+    """True: the key is elsewhere and a signature may take days, so that each request is stored before it is sent."""
+
     async def given(self, source: S_contra, asked: Asked) -> Given:  # the port
         """Return the root that somebody gave, judged for all that it will have to carry."""
         _ = source, asked
@@ -98,18 +98,23 @@ class Custody(ABC, Generic[S_contra]):
 
     @abstractmethod
     async def make(self, request: RootRequest, given: KeyPair | None) -> KeyPair:
-        """Return a root that is to be stored before anything refers to it.
+        """Return a root that is to be stored before anything refers to it; of a remote one without its key.
 
         Raises:
             PKIError: it cannot be had.
         """
 
     @abstractmethod
-    async def sign(self, root: Json, request: SigningRequest) -> KeyPair:
-        """Make an intermediate under a root, from that root's Secret.
+    async def sign(self, store: Store, root: Json, request: SigningRequest) -> Certificate | Pending:
+        """Return the intermediate, or what its signature waits for. Called on every pass until it is signed.
+
+        Args:
+            store: the API server, for kinds that ask there.
+            root: the root's Secret.
+            request: what is to be signed. The key may be asked to sign the same again, and must not mind.
 
         Raises:
-            PKIError: the root has expired.
+            MeshCAError: it cannot be signed now, and why.
         """
 
 

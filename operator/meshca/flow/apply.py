@@ -8,28 +8,33 @@ is written, its chain is proven against every bundle that a workload may hold.
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from meshca.cluster import metadata, objects
 from meshca.cluster.objects import Owner
+from meshca.cluster.requests import answered, request_secret
 from meshca.cluster.store import Store
 from meshca.core.actions import (
     CleanRoot,
     CleanTarget,
     CreateRoot,
     DestroyRoot,
+    DropRequest,
     MarkRoot,
+    OnRoot,
     OwnRoot,
+    RequestCA,
     Step,
     WriteBundle,
     WriteCA,
 )
-from meshca.core.model import Published
+from meshca.core.model import Published, Signature
 from meshca.core.spec import DeletionPolicy, MeshCASpec, TargetSpec
-from meshca.custody.port import RootRequest, SigningRequest
+from meshca.custody.port import RootRequest
 from meshca.custody.table import custody_of, holder_of, name_of
 from meshca.errors import ConflictError, StoreError
-from meshca.flow.observe import Snapshot, with_root_secret, with_target
+from meshca.flow.issuing import make_request, sign_at_once
+from meshca.flow.snapshot import Snapshot, read_root, with_request, with_root_secret, with_target
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.trust import prove
@@ -40,7 +45,6 @@ from meshca.words.reasons import Found, Unfit
 from meshca.words.ref import Ref
 
 Json = dict[str, Any]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Writer:
     spec: MeshCASpec
     now: datetime
 
-    async def apply(self, step: Step, snapshot: Snapshot) -> Snapshot:  # noqa: PLR0911  # one for each action
+    async def apply(self, step: Step, snapshot: Snapshot) -> Snapshot:
         """Carry out a step and return what would be observed now.
 
         Raises:
@@ -68,7 +72,24 @@ class Writer:
             PKIError: the proof failed, and nothing was written.
         """
         match step.action:
-            case CreateRoot() as action:
+            case CleanTarget(name):
+                return await self._clean_target(name, snapshot)
+            case RequestCA() as action:
+                return await self._request(action, snapshot)
+            case DropRequest(signature):
+                await self.store.delete_secret(snapshot.requests[signature])
+                return with_request(snapshot, self.owner, signature, None)
+            case WriteCA() as action:
+                signer = await self._signer(action, snapshot)
+                return await self._write(action, signer, snapshot)
+            case WriteBundle() as action:
+                return await self._write(action, None, snapshot)
+            case action:
+                return await self._change_root(action, snapshot)
+
+    async def _change_root(self, action: OnRoot, snapshot: Snapshot) -> Snapshot:
+        match action:
+            case CreateRoot():
                 return await self._create_root(action, snapshot)
             case MarkRoot(revision, state):
                 return await self._patch_root(revision, {"labels": {LABEL_STATE: state.value}}, snapshot)
@@ -80,13 +101,6 @@ class Writer:
                 return await self._patch_root(revision, cleaned, snapshot)
             case DestroyRoot(revision):
                 return await self._destroy_root(revision, snapshot)
-            case CleanTarget(name):
-                return await self._clean_target(name, snapshot)
-            case WriteCA() as action:
-                signer = await self._signer(action, snapshot)
-                return await self._write(action, signer, snapshot)
-            case WriteBundle() as action:
-                return await self._write(action, None, snapshot)
 
     async def _create_root(self, action: CreateRoot, snapshot: Snapshot) -> Snapshot:
         pair = await custody_of(self.spec.root.source).make(self._root_request(action.revision), snapshot.given)
@@ -119,7 +133,7 @@ class Writer:
             return await self.store.create_secret(self.owner.namespace, secret)
         except ConflictError as conflict:
             found = await self.store.get(Ref(self.owner.namespace, name))
-            if found is None or (objects.is_of(self.owner, found) and objects.read_root(self.owner, found)):
+            if found is None or (objects.is_of(self.owner, found) and read_root(self.owner, found)):
                 raise  # another operator has just made it, or it is gone: the next pass sees
             raise self._in_the_way(secret, found) from conflict
 
@@ -198,21 +212,25 @@ class Writer:
             message = f"namespace {name} does not exist yet; create it: kubectl create namespace {name}"
             raise StoreError(Found.NAMESPACE_NOT_FOUND, message) from error
 
+    async def _request(self, action: RequestCA, snapshot: Snapshot) -> Snapshot:
+        """Store a new key and its request, in place of one that does not fit any more."""
+        made, signature = await make_request(self.spec, action.signature.target), action.signature
+        body, ref = request_secret(self.owner, signature, made), action.ref(self.spec).within(self.owner.namespace)
+        written = await self.store.apply(ref, body, over=snapshot.requests.get(signature))
+        return with_request(snapshot, self.owner, signature, written)
+
     async def _signer(self, action: WriteCA, snapshot: Snapshot) -> KeyPair:
-        current, spec = snapshot.targets[action.target], self.spec
+        current, target = snapshot.targets[action.target], self.spec.target(action.target)
         if not action.issue:
             assert current is not None, "an intermediate is kept only where there is one"
-            return ca_kind_of(spec.target(action.target)).signer(current)
+            return ca_kind_of(target).signer(current)
         root = snapshot.roots[action.signer]
-        request = SigningRequest(
-            meshca=spec.name,
-            target=action.target,
-            organization=spec.root.organization,
-            key=spec.intermediate.key,
-            now=self.now,
-            duration=spec.intermediate.duration,
-        )
-        return await holder_of(root).sign(root, request)
+        if not holder_of(root).is_remote:
+            return await sign_at_once(self.store, self.spec, target.name, root, self.now)
+        signature = Signature(action.target, action.signer)
+        answer = snapshot.observed.requests[signature].answer
+        assert isinstance(answer, Certificate), "what takes time to sign is waited for (core/signing.py)"
+        return answered(snapshot.requests[signature], answer)
 
     def _prove(self, target: TargetSpec, signer: KeyPair, content: Content, snapshot: Snapshot, *, issue: bool) -> None:
         """Prove {signer before, signer after} x {bundle before, bundle after}: all that peers may hold."""

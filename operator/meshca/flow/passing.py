@@ -4,29 +4,21 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, Plan, Step, object_of, target_of
+from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, Plan, Step, target_of
 from meshca.core.conditions import Trouble
 from meshca.core.model import Absent, Blocked, Observed, TargetState
-from meshca.core.status import (
-    next_wake,
-)
+from meshca.core.status import next_wake
 from meshca.errors import ConflictError, MeshCAError, StoreError
-from meshca.flow.observe import Snapshot
 from meshca.flow.refusals import is_for_people, is_lasting
+from meshca.flow.snapshot import Snapshot
 from meshca.words.reasons import Found
 
 MOST_STEPS = 256
 """In one pass: more than any spec needs (targets are limited), less than an endless loop."""
-
-
 RECHECK = timedelta(seconds=15)
 """How soon to look again at what a person must mend: not everything they do raises an event here."""
-
-
 MARGIN = timedelta(milliseconds=50)
 """Wake a little after a date rather than a little before."""
-
-
 NOTHING = Plan(None, ())
 
 
@@ -86,7 +78,7 @@ def unread(snapshot: Snapshot) -> MeshCAError | None:
 
 def undone(step: Step) -> MeshCAError:
     """Say that a write did not stick."""
-    what = f"{object_of(step.action)} is not as it was just written: {step.message}"
+    what = f"{step.action.object} is not as it was just written: {step.message}"
     remedy = "let the policy, webhook or controller that changes it leave this object alone"
     return MeshCAError(Found.REPAIR_UNDONE, f"{what}; {remedy}")
 

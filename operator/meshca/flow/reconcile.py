@@ -29,13 +29,15 @@ from meshca.core.status import (
     troubled_status,
 )
 from meshca.errors import InternalError, MeshCAError, StoreError
+from meshca.flow.answers import with_answers
 from meshca.flow.apply import Writer
-from meshca.flow.observe import Snapshot, observe, with_answers
+from meshca.flow.observe import observe
 from meshca.flow.passing import MOST_STEPS, Pass, delay, look_again, undone, unread, unsettled
 from meshca.flow.refusals import explain
 from meshca.flow.registry import Registry, Resource
 from meshca.flow.repairs import Repairs
 from meshca.flow.report import Reporter
+from meshca.flow.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +154,9 @@ class Reconciler:
             seen = self._seen(resource, outcome.snapshot.observed, now)
             outcome.plan = plan(spec, seen, now, outcome.aside)
             if asks := outcome.plan.asks:
-                outcome.snapshot = await with_answers(self._store, spec, outcome.snapshot, asks, grant=self._grant)
+                outcome.snapshot = await with_answers(
+                    self._store, spec, outcome.snapshot, asks, now=now, grant=self._grant
+                )
                 continue
             step = outcome.plan.step
             if step is None or spec.suspend or not self._may_write():

@@ -8,10 +8,9 @@ may be different the next time does not.
 import re
 
 from meshca.cluster.rights import Grant
-from meshca.core.actions import Action, CleanTarget, DestroyRoot, Hold, WriteBundle, WriteCA, target_of
+from meshca.core.actions import Action, DestroyRoot, DropRequest, Hold, WriteBundle, WriteCA
 from meshca.core.spec import MeshCASpec
 from meshca.errors import ConflictError, MeshCAError, StoreError
-from meshca.words.names import root_secret_name
 from meshca.words.reasons import Found, Reason
 
 TOO_MANY = 429
@@ -45,7 +44,8 @@ def explain(error: MeshCAError, action: Action, spec: MeshCASpec, namespace: str
         namespace: the operator's own.
         grant: says how a right is given.
     """
-    where, done = _object(action, spec, namespace), "deleted" if isinstance(action, DestroyRoot) else "written"
+    where = action.ref(spec).within(namespace)
+    done = "deleted" if isinstance(action, DestroyRoot | DropRequest) else "written"
     if not is_lasting(error):
         return Hold(error.reason, f"{where} is not {done} yet: {_by_itself(error)}")
     if not isinstance(error, StoreError) or error.reason not in {Found.FORBIDDEN, Found.API_ERROR}:
@@ -86,18 +86,9 @@ def _remedy(error: StoreError, action: Action, spec: MeshCASpec, namespace: str,
 
 
 def _right(action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> str:
-    if (name := target_of(action)) is not None:
-        ref = spec.target(name).ref
-        if ref.namespace:  # else in the operator's own
-            return grant(ref.namespace, ref.name)
+    ref = action.ref(spec)
+    if ref.namespace:  # else it is in the operator's own
+        return grant(ref.namespace, ref.name)
     return (
         f"restore the operator's own Role and RoleBinding in namespace {namespace} (helm upgrade, or deploy/rbac.yaml)"
     )
-
-
-def _object(action: Action, spec: MeshCASpec, namespace: str) -> str:
-    match action:
-        case WriteCA(name) | WriteBundle(name) | CleanTarget(name):
-            return str(spec.target(name).ref.within(namespace))
-        case _:
-            return f"Secret {namespace}/{root_secret_name(spec.name, action.revision)}"

@@ -51,17 +51,11 @@ class ConfigMap(TargetKind[ConfigMapTarget]):
 
     def manifest(self, target: ConfigMapTarget, content: Content) -> Json:
         """Write the ConfigMap."""
-        owner = content.owner
+        annotations = _annotations(root.revision for root in content.bundle)
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {
-                "name": target.ref.name,
-                "namespace": owner.namespace,
-                "labels": owner.labels(),
-                "annotations": _annotations(root.revision for root in content.bundle),
-                "ownerReferences": owner.references(owned=content.owned),
-            },
+            "metadata": content.owner.metadata(target.ref, annotations, owned=content.owned),
             "data": {ROOT_CERT: _file(content.bundle).decode("ascii")},
         }
 

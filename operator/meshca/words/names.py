@@ -32,6 +32,10 @@ ANNOTATION_MADE_FOR = f"{GROUP}/made-for"
 """On a root's Secret: the uid of the MeshCA that it was made for; another one's means that it was copied."""
 ANNOTATION_REPLACES = f"{GROUP}/replaces"
 """On a root's Secret: the SHA-256 of the roots before it; an old `cacerts` from a backup is known by them."""
+LABEL_REQUEST = f"{GROUP}/request"
+"""On the Secret of a request for an intermediate: the name of the target that it is for."""
+ANNOTATION_SIGNER = f"{GROUP}/signer"
+"""On the Secret of a request: the revision of the root that is asked to sign."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 ANNOTATION_INTERMEDIATE = f"{GROUP}/intermediate-sha256"
@@ -57,12 +61,19 @@ ISTIO_GENERATED = "istio-generated"
 
 TLS_CERT = "tls.crt"
 TLS_KEY = "tls.key"
+TLS_CSR = "tls.csr"
+"""A request for a certificate (PKCS #10, PEM)."""
 TLS_SECRET_TYPE = "kubernetes.io/tls"
 
 
 def root_secret_name(meshca: str, revision: int) -> str:
     """Name the Secret of a root."""
     return f"{meshca}-root-{revision}"
+
+
+def request_secret_name(meshca: str, target: str, signer: int) -> str:
+    """Name the Secret of a request. A target's name has no dot, so no two requests have one name."""
+    return f"{meshca}.{target}.request-{signer}"
 
 
 class RootState(StrEnum):

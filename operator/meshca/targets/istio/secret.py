@@ -48,13 +48,7 @@ def manifest(ref: Ref, content: Content) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {
-            "name": ref.name,
-            "namespace": ref.namespace,
-            "labels": owner.labels(),
-            "annotations": annotations | _stamped(content.stamps),
-            "ownerReferences": owner.references(owned=content.owned),
-        },
+        "metadata": owner.metadata(ref, annotations | _stamped(content.stamps), owned=content.owned),
         "type": (content.current or {}).get("type") or OPAQUE,
         "data": encode_data(encode(Cacerts(signer, tuple(bundle)))),
     }

@@ -1,0 +1,89 @@
+"""What one pass has read, with the objects behind it, and how that changes with each write."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from meshca.cluster import objects
+from meshca.cluster.objects import Owner
+from meshca.cluster.requests import read_request
+from meshca.core.model import Observed, Published, Root, Signature
+from meshca.core.spec import MeshCASpec
+from meshca.custody.table import holder_of
+from meshca.errors import StoreError
+from meshca.pki.certs import KeyPair
+from meshca.targets.port import Against
+from meshca.targets.table import ca_kind_of, kind_of
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was observed, with the objects behind it for those who write.
+
+    Attributes:
+        observed: what the rules see.
+        roots: the roots' Secrets by revision.
+        targets: the targets' objects by target name.
+        requests: the Secrets of requests for intermediates.
+        given: the root that somebody gave, when it is sound.
+        unread: why some object could not be read; everything else was.
+    """
+
+    observed: Observed
+    roots: Mapping[int, Json] = field(repr=False)
+    targets: Mapping[str, Json | None] = field(repr=False)
+    requests: Mapping[Signature, Json] = field(default_factory=dict, repr=False)
+    given: KeyPair | None = None
+    unread: StoreError | None = None
+
+
+def read_root(owner: Owner, secret: Json) -> Root | None:
+    """Read a root from its Secret, as its kind of custody keeps it."""
+    return objects.read_root(owner, secret, is_remote=holder_of(secret).is_remote)
+
+
+def with_target(snapshot: Snapshot, spec: MeshCASpec, name: str, found: Json, against: Against) -> Snapshot:
+    """Return the same after a target's object was written, as the API server answered it."""
+    target = spec.target(name)
+    state = kind_of(target).read(target, found, against)
+    observed = snapshot.observed.with_target(name, state)
+    written = replace(snapshot, observed=observed, targets={**snapshot.targets, name: found})
+    for signature, request in written.requests.items():
+        written = with_request(written, against.owner, signature, request)
+    return _without_forgotten(written, spec)
+
+
+def _without_forgotten(snapshot: Snapshot, spec: MeshCASpec) -> Snapshot:
+    """Drop the roots without a Secret that stand in no bundle any more: nothing tells of them from now on."""
+    if len(snapshot.roots) == len(snapshot.observed.roots):
+        return snapshot
+    found = [(target, snapshot.targets[target.name]) for target in spec.issuing]
+    bundles = [ca_kind_of(target).bundle(each) for target, each in found if each is not None]
+    trusted = {root.fingerprint for bundle in bundles for root in bundle}
+    roots = (
+        root
+        for root in snapshot.observed.roots
+        if root.revision in snapshot.roots or root.certificate.fingerprint in trusted
+    )
+    return replace(snapshot, observed=replace(snapshot.observed, roots=tuple(roots)))
+
+
+def with_request(snapshot: Snapshot, owner: Owner, signature: Signature, secret: Json | None) -> Snapshot:
+    """Return the same with a request as it is now; None: there is none any more."""
+    requests = {key: each for key, each in snapshot.requests.items() if key != signature}
+    if secret is None:
+        return replace(snapshot, observed=snapshot.observed.with_request(signature, None), requests=requests)
+    state = snapshot.observed.targets.get(signature.target)
+    request = read_request(owner, secret, state.intermediate if isinstance(state, Published) else None)
+    observed = snapshot.observed.with_request(signature, request)
+    return replace(snapshot, observed=observed, requests=requests | {signature: secret})
+
+
+def with_root_secret(snapshot: Snapshot, owner: Owner, secret: Json) -> Snapshot:
+    """Return the same after a root's Secret was written, as the API server answered it."""
+    root = read_root(owner, secret)
+    assert root is not None, "a root that was just written can be read"
+    roots = {**snapshot.roots, root.revision: secret}
+    return replace(snapshot, observed=snapshot.observed.with_root(root), roots=roots)
