@@ -17,8 +17,9 @@ from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec
 from meshca.core.status import build_status
 from meshca.flow.kinds import KINDS
+from meshca.flow.memory import Findings, Memory, Said
 from meshca.process.gauges import GAUGES
-from meshca.process.last_known import Findings, Report
+from meshca.process.last_known import said
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """promtool's clock begins here."""
@@ -35,12 +36,12 @@ class Life:
 
     Attributes:
         spec: what its owner wants.
-        report: what the operator last knew.
+        memory: what the operator last knew.
         steps: every step that was taken.
     """
 
     spec: MeshCASpec
-    report: Report = field(default_factory=Report)
+    memory: Memory = field(default_factory=Memory)
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -61,15 +62,15 @@ class Life:
             done.append(decided.step)
         self.steps += done
         situation = situate(self.spec, self._observed, now)
-        status = build_status(situation, decided, done, self.report.status, generation=1)
-        self.report = Report(Findings(situation, decided), status, self.spec, passed=now)
+        status = build_status(situation, decided, done, said(self.memory), generation=1)
+        self.memory = Memory(Findings(situation, decided), Said(1, status), self.spec, passed=now)
         self._written.append((now, dict(self._files(situation))))
         dates = [hold.until for hold in decided.holds if hold.until is not None and hold.until > now]
         self._wake = min([*dates, now + LOOKS])
 
     def _gauges(self) -> Iterator[tuple[str, float]]:
         for gauge in GAUGES:
-            for values, value in gauge.read(self.report):
+            for values, value in gauge.read(self.memory):
                 labels = dict(zip(("name", *gauge.labels), (self.spec.name, *values), strict=True))
                 yield series(gauge.name, **labels), value
 

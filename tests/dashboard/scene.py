@@ -16,7 +16,8 @@ from prometheus_client import generate_latest
 from demo.controlplane.faults import Fault
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
-from meshca.flow.registry import read_resource
+from meshca.flow.memory import Findings
+from meshca.flow.registry import Registry, read_resource
 from meshca.process.metrics import Metrics, Process, ProcessGauges
 from tests.core.situations import NOW, lost, observed, published, spec
 from tests.dashboard.dashboard import Query, queries
@@ -67,14 +68,16 @@ class Neglected:
         """Be scraped."""
         if not self.is_there:
             return ""
-        metrics = Metrics()
+        meshcas = Registry()
+        metrics = Metrics(meshcas)
         metrics.registry.register(
             ProcessGauges(Process(lambda: False, lambda: 0, lambda: 0.0, lambda: 0.0, lambda: 0.0))
         )
         resource = read_resource({"metadata": {"name": "neglected", "uid": "u"}}, "ns")
         seen = observed([lost(1)], published(lost(1), 1))
-        metrics.note_findings(resource, situate(spec(), seen, NOW), plan(spec(), seen, NOW))
-        metrics.note_status(resource, {"conditions": [{"type": "Ready", "status": "False", "reason": "Expired"}]})
+        meshcas.put(resource)
+        resource.memory.findings = Findings(situate(spec(), seen, NOW), plan(spec(), seen, NOW))
+        resource.say({"conditions": [{"type": "Ready", "status": "False", "reason": "Expired"}]})
         return generate_latest(metrics.registry).decode()
 
 

@@ -4,6 +4,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from docs.render_metrics import PAGE, page
+from meshca.flow.registry import Registry
 from meshca.process.metrics import Metrics, Process, ProcessGauges
 
 
@@ -12,7 +13,7 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_every_metric_that_is_exported_is_on_the_page() -> None:
-    metrics = Metrics()
+    metrics = Metrics(Registry())
     metrics.registry.register(ProcessGauges(Process(lambda: True, lambda: 0, lambda: 0.0, lambda: 0.0, lambda: 0.0)))
     exported = [each.name for each in text_string_to_metric_families(generate_latest(metrics.registry).decode())]
     missing = [name for name in exported if name not in page() and not name.startswith("process_")]

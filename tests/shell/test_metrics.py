@@ -8,29 +8,35 @@ from meshca.core.model import Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.core.status import build_status, troubled_status
-from meshca.flow.registry import read_resource
+from meshca.flow.memory import Findings
+from meshca.flow.registry import Registry, Resource, read_resource
 from meshca.process.metrics import Metrics, Process, ProcessGauges
 from meshca.words.reasons import Done, Found
 from tests.core.situations import ACTIVE, IGNORES, NOW, SOLE, lost, observed, published, root, spec
 
 A = root(1, SOLE)
-REPAIR = Step(WriteCA("istio", 1, (1,), issue=False), Done.SECRET_REPAIRED, "")
 
 
 def metrics() -> Metrics:
     """Return metrics of a process that leads."""
-    made = Metrics()
+    meshcas = Registry()
+    meshcas.put(read_resource({"metadata": {"name": "mesh", "uid": "u"}}, "ns"))
+    made = Metrics(meshcas)
     made.registry.register(ProcessGauges(Process(lambda: True, lambda: 2, lambda: 0.25, lambda: 12.0, lambda: -1.5)))
     return made
 
 
-MESH = read_resource({"metadata": {"name": "mesh", "uid": "u"}}, "ns")
+def mesh(made: Metrics) -> Resource:
+    """Return the MeshCA that they know."""
+    found = made._meshcas.get("mesh")
+    assert found is not None
+    return found
 
 
 def told(made: Metrics, seen: Observed, status: dict[str, object] | None = None) -> list[str]:
     """Report one MeshCA; return its series."""
-    made.note_findings(MESH, situate(spec(), seen, NOW), plan(spec(), seen, NOW))
-    made.note_status(MESH, status or {})
+    mesh(made).memory.findings = Findings(situate(spec(), seen, NOW), plan(spec(), seen, NOW))
+    mesh(made).say(status or {})
     return series(made, 'name="mesh"')
 
 
@@ -88,8 +94,8 @@ def test_what_waits_for_a_person() -> None:
 
 def test_a_meshca_that_makes_no_sense_was_never_looked_at_and_still_shows() -> None:
     made = metrics()
-    made.note_status(MESH, condition("Ready", "False", "InvalidSpec"))
-    made.note_status(MESH, condition("Stalled", "True", "InvalidSpec"))
+    mesh(made).say(condition("Ready", "False", "InvalidSpec"))
+    mesh(made).say(condition("Stalled", "True", "InvalidSpec"))
     assert series(made, "meshca_stalled") == ['meshca_stalled{name="mesh",reason="InvalidSpec"} 1.0']
 
 
@@ -148,7 +154,7 @@ def test_a_meshca_that_could_not_be_looked_at_since_the_start_has_the_dates_of_i
     good = observed([A], published(A, 1))
     known, restarted = metrics(), metrics()
     told(known, good, status_of(good))
-    restarted.note_status(MESH, troubled_status(Trouble(Found.FORBIDDEN, "no"), status_of(good), 1, NOW))
+    mesh(restarted).say(troubled_status(Trouble(Found.FORBIDDEN, "no"), status_of(good), 1, NOW))
     assert dates(restarted) == dates(known)
     assert series(restarted, "meshca_reconciling") == ['meshca_reconciling{name="mesh",reason="Forbidden"} 1.0']
     for name in ("meshca_target_info", "meshca_target_state", "meshca_authority_key_available"):
@@ -158,7 +164,7 @@ def test_a_meshca_that_could_not_be_looked_at_since_the_start_has_the_dates_of_i
 def test_a_pass_that_ended_well_leaves_its_time() -> None:
     made = metrics()
     assert series(made, "meshca_last_pass_timestamp_seconds{") == []
-    made.note_pass(MESH, NOW)
+    mesh(made).memory.passed = NOW
     assert series(made, "meshca_last_pass_timestamp_seconds{") == [
         'meshca_last_pass_timestamp_seconds{name="mesh"} 1.7672688e+09'
     ]
@@ -166,9 +172,9 @@ def test_a_pass_that_ended_well_leaves_its_time() -> None:
 
 def test_a_meshca_that_is_gone_has_no_series() -> None:
     made = metrics()
-    made.count_step(MESH, REPAIR)
+    mesh(made).memory.repairs["istio"] += 1
     assert told(made, observed([A], published(A, 1)))
-    made.forget("mesh")
+    made._meshcas.drop("mesh")
     assert series(made, 'name="mesh"') == []
 
 
@@ -176,8 +182,7 @@ def test_a_repair_is_counted_and_what_was_never_repaired_counts_zero() -> None:
     made = metrics()
     told(made, observed([A], published(A, 1)))
     assert 'meshca_repairs_total{name="mesh",target="istio"} 0.0' in generate_latest(made.registry).decode()
-    made.count_step(MESH, REPAIR)
-    made.count_step(MESH, REPAIR)
+    mesh(made).memory.repairs["istio"] += 2
     assert series(made, "meshca_repairs") == ['meshca_repairs_total{name="mesh",target="istio"} 2.0']
 
 
@@ -194,7 +199,7 @@ def test_the_process() -> None:
 
 def test_what_happened_is_counted() -> None:
     made = metrics()
-    made.count_step(MESH, Step(WriteCA("istio", 1, (1,), issue=True), Done.INTERMEDIATE_RENEWED, ""))
+    made.count_step(Step(WriteCA("istio", 1, (1,), issue=True), Done.INTERMEDIATE_RENEWED, ""))
     made.count_request("patch", "secrets", 200)
     made.count_request("patch", "secrets", 200)
     made.count_pass("ok")

@@ -9,6 +9,7 @@ import pytest
 from demo.controlplane import EmbeddedControlPlane
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import connect
+from meshca.flow.registry import Registry
 from meshca.process.metrics import Metrics
 from meshca.process.operator import Operator
 from meshca.settings import Settings
@@ -17,9 +18,10 @@ from meshca.settings import Settings
 @pytest.fixture
 async def operator(embedded: EmbeddedControlPlane) -> AsyncIterator[Operator]:
     """An operator that has not begun to work."""
-    clock, metrics = ServerClock(), Metrics()
+    clock, registry = ServerClock(), Registry()
+    metrics = Metrics(registry)
     connection = await connect(clock, metrics.count_request, {"KUBECONFIG": str(Path(embedded.kubeconfig))})
-    yield Operator(Settings(), connection, clock, metrics)
+    yield Operator(Settings(), connection, clock, registry, metrics)
     await connection.close()
 
 
@@ -66,7 +68,7 @@ async def test_our_own_report_asks_for_no_pass(operator: Operator) -> None:
     operator._on_meshca("ADDED", meshca("one"))
     resource = operator._registry.get("mesh")
     assert resource is not None
-    operator._on_status(resource, {"phase": "Steady"})
+    resource.say({"phase": "Steady"})
     operator._queue.forget("mesh")
     operator._on_meshca("MODIFIED", meshca("one") | {"status": {"phase": "Steady"}})
     assert operator._queue.depth == 0

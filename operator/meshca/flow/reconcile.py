@@ -14,7 +14,7 @@ from typing import Any
 from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
-from meshca.core.actions import Hold, Plan, Step
+from meshca.core.actions import Hold, Plan, Step, WriteCA
 from meshca.core.conditions import Trouble
 from meshca.core.model import Observed
 from meshca.core.rotation import plan
@@ -29,15 +29,17 @@ from meshca.core.status import (
     troubled_status,
 )
 from meshca.errors import InternalError, MeshCAError, StoreError
+from meshca.flow import repairs
 from meshca.flow.answers import with_answers
 from meshca.flow.apply import Writer
+from meshca.flow.memory import Findings
 from meshca.flow.observe import observe
 from meshca.flow.passing import MOST_STEPS, Pass, delay, look_again, undone, unread, unsettled
 from meshca.flow.refusals import explain
 from meshca.flow.registry import Registry, Resource
-from meshca.flow.repairs import Repairs
 from meshca.flow.report import Reporter
 from meshca.flow.snapshot import Snapshot
+from meshca.words.reasons import Done
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +53,6 @@ CLOCKS_AGREE = timedelta(minutes=2)
 """Within which this pod's clock confirms the API server's."""
 
 
-OnReport = Callable[[Resource, Situation, Plan], None]
-OnStatus = Callable[[Resource, Json], None]
-
-
 class Reconciler:
     """Brings one MeshCA after the other to where it should be.
 
@@ -65,8 +63,6 @@ class Reconciler:
         reporter: writes status and Events.
         may_write: asked before each write; false when the lease is lost.
         grant: says how a right that is missing in a namespace is given.
-        on_report: told what was found, for metrics.
-        on_status: told which status is about to be written.
         on_step: told of every step that was taken, for metrics.
     """
 
@@ -79,9 +75,7 @@ class Reconciler:
         reporter: Reporter,
         may_write: Callable[[], bool],
         grant: Grant,
-        on_report: OnReport,
-        on_status: OnStatus,
-        on_step: Callable[[Resource, Step], None],
+        on_step: Callable[[Step], None],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -89,11 +83,7 @@ class Reconciler:
         self._reporter = reporter
         self._may_write = may_write
         self._grant = grant
-        self._on_report = on_report
-        self._on_status = on_status
         self._on_step = on_step
-        self._repairs = Repairs()
-        self._told: dict[str, datetime] = {}
 
     async def reconcile(self, name: str) -> float | None:
         """Make one pass; return in how many seconds the next is due, None if only when something changes.
@@ -105,13 +95,15 @@ class Reconciler:
         if resource is None:
             return None
         try:
-            return await self._pass(resource)
+            until = await self._pass(resource)
         except MeshCAError:
             raise
         except Exception as fault:  # noqa: BLE001  # whatever it is, people must hear that the pass came to nothing
             error = _internal(resource, fault)
             await self._report_trouble(resource, error)
             raise error from None
+        resource.memory.passed = self._clock.now()
+        return until
 
     async def _pass(self, resource: Resource) -> float | None:
         if resource.spec is None:
@@ -162,7 +154,7 @@ class Reconciler:
             if step is None or spec.suspend or not self._may_write():
                 break
             if await self._take(resource, spec, step, outcome, now):
-                self._repairs.note(resource.owner.uid, step.action, seen, now)
+                repairs.note(resource.memory, step.action, seen, now)
         else:
             outcome.trouble = outcome.trouble or unsettled(outcome)
         for fault in outcome.plan.faults:
@@ -172,7 +164,7 @@ class Reconciler:
     def _seen(self, resource: Resource, observed: Observed, now: datetime) -> Observed:
         """Add what only this process knows: its own clock, and what it put right before."""
         is_sure = abs(self._clock.skew(local_now())) <= CLOCKS_AGREE
-        return self._repairs.judge(resource.owner.uid, replace(observed, is_clock_sure=is_sure), now)
+        return repairs.judge(resource.memory, replace(observed, is_clock_sure=is_sure), now)
 
     async def _take(self, resource: Resource, spec: MeshCASpec, step: Step, outcome: Pass, now: datetime) -> bool:
         """Take a step, and tell whether it was; if it fails, set it aside."""
@@ -189,7 +181,9 @@ class Reconciler:
             outcome.fail(step.action, error, hold)
             return False
         outcome.done.append(step)
-        self._on_step(resource, step)
+        if step.reason is Done.SECRET_REPAIRED and isinstance(step.action, WriteCA):
+            resource.memory.repairs[step.action.target] += 1
+        self._on_step(step)
         return True
 
     async def _report(self, resource: Resource, spec: MeshCASpec, outcome: Pass) -> float | None:
@@ -197,7 +191,7 @@ class Reconciler:
         situation = situate(spec, self._seen(resource, outcome.reported(), now), now)
         error, told = outcome.trouble, outcome.told()
         status = build_status(situation, outcome.plan, outcome.done, resource.status, resource.generation, told)
-        self._on_report(resource, situation, outcome.plan)
+        resource.memory.findings = Findings(situation, outcome.plan)
         if self._is_others_to_report(resource, situation, now):
             _log_rival(resource, outcome.plan)
             return RECHECK_RIVAL.total_seconds()
@@ -221,16 +215,16 @@ class Reconciler:
             return True
         if not has_copies(situation.observed):
             return False
-        told = self._told.get(resource.owner.uid)
-        if told is not None and now < told + RETELL:
+        retold = resource.memory.retold
+        if retold is not None and now < retold + RETELL:
             return True
-        self._told[resource.owner.uid] = now
+        resource.memory.retold = now
         return False
 
     async def _write(self, resource: Resource, status: Json, now: datetime, done: Sequence[Step] = ()) -> None:
         if not self._may_write():
             return
-        self._on_status(resource, status)
+        resource.say(status)
         await self._reporter.report(resource, status, done, now)
         self._registry.note_status(resource, status)
 

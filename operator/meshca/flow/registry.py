@@ -1,11 +1,11 @@
-"""The MeshCAs that exist, as the watch last told: the operator's only memory, rebuilt at every start.
+"""The MeshCAs that exist, as the watch last told, and what is remembered of them: rebuilt at every start.
 
 Owns who claims which object. Nothing that is decided for a MeshCA depends on
 this being fresh; the Secrets are read live.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from meshca.cluster.objects import Owner
@@ -13,6 +13,7 @@ from meshca.core.lenient import read_spec
 from meshca.core.spec import MeshCASpec
 from meshca.errors import SpecError
 from meshca.flow.kinds import KINDS
+from meshca.flow.memory import Memory, Said
 from meshca.words.ref import Ref
 
 Json = Mapping[str, Any]
@@ -30,12 +31,24 @@ class Resource:
     error: SpecError | None
     """What in the spec makes no sense."""
     status: Json
+    """As the API server last had it."""
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
     @property
     def refs(self) -> dict[str, Ref]:
         """Return the objects that it wants to write, by target name."""
         targets = self.spec.targets if self.spec is not None else ()
         return {target.name: target.ref.within(self.owner.namespace) for target in targets}
+
+    def say(self, status: Json) -> None:
+        """Remember what is about to be said, and by which spec: the event that it causes asks for nothing."""
+        self.memory.said = Said(self.generation, status)
+        self.memory.spec = self.spec or self.memory.spec
+
+    @property
+    def is_said(self) -> bool:
+        """Tell whether this is what was said last, so that nothing is new in it."""
+        return self.memory.said == (self.generation, self.status)
 
     @property
     def oddities(self) -> tuple[str, ...]:
@@ -50,14 +63,16 @@ def read_resource(body: Json, namespace: str, before: Resource | None = None) ->
     Args:
         body: the object.
         namespace: the operator's.
-        before: the same MeshCA as it was known: its spec counts on when the present one makes no sense.
+        before: the MeshCA of this name as it was known. If it is the same, it is remembered, and its spec counts on
+            when the present one makes no sense.
     """
     metadata = body["metadata"]
     owner = Owner(metadata["name"], metadata["uid"], namespace)
+    known = before if before is not None and before.owner == owner else None
     reading = read_spec(owner.name, body.get("spec") or {}, KINDS)
     spec = reading.spec
-    if reading.error is not None and before is not None and before.owner == owner and before.spec is not None:
-        spec = replace(before.spec, partial=reading.error)
+    if reading.error is not None and known is not None and known.spec is not None:
+        spec = replace(known.spec, partial=reading.error)
     return Resource(
         owner=owner,
         generation=metadata.get("generation", 0),
@@ -65,6 +80,7 @@ def read_resource(body: Json, namespace: str, before: Resource | None = None) ->
         spec=spec,
         error=reading.error,
         status=body.get("status") or {},
+        memory=known.memory if known is not None else Memory(),
     )
 
 
@@ -77,6 +93,10 @@ class Registry:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._resources)
+
+    def memories(self) -> Iterator[tuple[str, Memory]]:
+        """Yield what is remembered of each MeshCA, by name."""
+        yield from ((name, resource.memory) for name, resource in self._resources.items())
 
     def get(self, name: str) -> Resource | None:
         """Return a MeshCA, or None when there is none of this name."""

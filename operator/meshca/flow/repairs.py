@@ -9,29 +9,23 @@ from datetime import datetime, timedelta
 
 from meshca.core.actions import Action, WriteBundle, WriteCA
 from meshca.core.model import Holding, Observed
+from meshca.flow.memory import Memory, Repaired
 
 PATIENCE = timedelta(hours=1)
 """After which the same difference is put right once more: whoever caused it may be gone."""
 
 
-class Repairs:
-    """A memory of the differences in the metadata of targets' objects that were put right."""
+def note(memory: Memory, action: Action, observed: Observed, now: datetime) -> None:
+    """Remember what a write has put right in the metadata of a target's object."""
+    state = observed.targets.get(action.target) if isinstance(action, WriteCA | WriteBundle) else None
+    if isinstance(action, WriteCA | WriteBundle) and isinstance(state, Holding) and state.wrong:
+        memory.put_right[action.target] = Repaired(state.wrong, now)
 
-    def __init__(self) -> None:
-        self._done: dict[tuple[str, str], tuple[tuple[str, ...], datetime]] = {}
 
-    def note(self, uid: str, action: Action, observed: Observed, now: datetime) -> None:
-        """Remember what a write is about to put right."""
-        if not isinstance(action, WriteCA | WriteBundle):
-            return
-        state = observed.targets.get(action.target)
-        if isinstance(state, Holding) and state.wrong:
-            self._done[uid, action.target] = (state.wrong, now)
-
-    def judge(self, uid: str, observed: Observed, now: datetime) -> Observed:
-        """Mark the targets in which something that was put right is wrong again."""
-        for name, state in observed.targets.items():
-            wrong, at = self._done.get((uid, name), ((), now))
-            if isinstance(state, Holding) and state.wrong and set(state.wrong) <= set(wrong) and now < at + PATIENCE:
-                observed = observed.with_target(name, replace(state, is_undone=True))
-        return observed
+def judge(memory: Memory, observed: Observed, now: datetime) -> Observed:
+    """Mark the targets in which something that was put right is wrong again."""
+    for name, (wrong, at) in memory.put_right.items():
+        state = observed.targets.get(name)
+        if isinstance(state, Holding) and state.wrong and set(state.wrong) <= set(wrong) and now < at + PATIENCE:
+            observed = observed.with_target(name, replace(state, is_undone=True))
+    return observed

@@ -37,7 +37,6 @@ class Reporter:
         self._store = store
         self._instance = instance
         self._events = 0
-        self._told: dict[str, list[Change]] = {}
 
     async def report(self, resource: Resource, status: Json, done: Sequence[Step], now: datetime) -> None:
         """Write what is new.
@@ -53,13 +52,13 @@ class Reporter:
         patch = merge_patch(resource.status, status)
         if patch:
             await self._store.patch_status(resource.owner.name, patch)
-        self._told.pop(resource.owner.uid, None)
+        resource.memory.told = []
 
     async def _tell(self, resource: Resource, changes: "list[Change]", now: datetime) -> None:
         """Say what is new, once: while the status cannot be written, the same stays new."""
-        if changes == self._told.get(resource.owner.uid):
+        if changes == resource.memory.told:
             return
-        self._told[resource.owner.uid] = changes
+        resource.memory.told = changes
         for kind, reason, message in changes:
             level = logging.WARNING if kind == "Warning" else logging.INFO
             logger.log(level, message, extra={"meshca": resource.owner.name, "reason": reason})

@@ -1,4 +1,4 @@
-"""The gauges of a MeshCA: what /metrics says of its last report.
+"""The gauges of a MeshCA: what /metrics says of its last pass.
 
 Owns their names, their help and their labels. A label is a name, a revision or a
 constant, so the number of series is bounded by the objects that exist; no serial,
@@ -16,8 +16,8 @@ from meshca.core.actions import Plan
 from meshca.core.model import Blocked, Holding
 from meshca.core.situation import Situation, phase
 from meshca.core.status import next_wake
+from meshca.flow.memory import Memory
 from meshca.process.last_known import (
-    Report,
     Samples,
     authority_key,
     authority_not_after,
@@ -25,6 +25,8 @@ from meshca.process.last_known import (
     bundle_not_after,
     intermediate_not_after,
     intermediate_renewal,
+    said,
+    wanted,
 )
 from meshca.words.names import Condition, Phase
 
@@ -37,71 +39,71 @@ class Gauge:
         name: of the metric.
         text: its help.
         labels: those after `name`, which every one has.
-        read: computes its series from a report, at the scrape.
+        read: computes its series from what is remembered, at the scrape.
     """
 
     name: str
     text: str
     labels: tuple[str, ...]
-    read: Callable[[Report], Samples]
+    read: Callable[[Memory], Samples]
 
 
-def _ready(report: Report) -> Samples:
-    for condition in report.status.get("conditions") or []:
+def _ready(memory: Memory) -> Samples:
+    for condition in said(memory).get("conditions") or []:
         if condition["type"] == Condition.READY.value:
             yield (), float(condition["status"] == "True")
 
 
-def _stalled(report: Report) -> Samples:
-    held = {hold.reason.value for hold in report.findings.plan.holds if hold.stalled} if report.findings else set()
+def _stalled(memory: Memory) -> Samples:
+    held = {hold.reason.value for hold in memory.findings.plan.holds if hold.stalled} if memory.findings else set()
     told = {
         str(condition["reason"])
-        for condition in report.status.get("conditions") or []
+        for condition in said(memory).get("conditions") or []
         if condition["type"] == Condition.STALLED.value
     }
     for reason in sorted(held | told):
         yield (reason,), 1.0
 
 
-def _of(read: Callable[[Situation, Plan], Samples]) -> Callable[[Report], Samples]:
+def _of(read: Callable[[Situation, Plan], Samples]) -> Callable[[Memory], Samples]:
     """Make a gauge of what was found: nothing found, no series."""
 
-    def samples(report: Report) -> Samples:
-        if report.findings is not None:
-            yield from read(*report.findings)
+    def samples(memory: Memory) -> Samples:
+        if memory.findings is not None:
+            yield from read(*memory.findings)
 
     return samples
 
 
-def _phase(report: Report) -> Samples:
-    told = report.status.get("phase")
-    current = phase(report.findings.situation).value if report.findings else told
+def _phase(memory: Memory) -> Samples:
+    told = said(memory).get("phase")
+    current = phase(memory.findings.situation).value if memory.findings else told
     if current == Phase.PENDING.value:
         current = told or current
     for each in Phase if current is not None else ():
         yield (each.value,), float(each.value == current)
 
 
-def _reconciling(report: Report) -> Samples:
-    for condition in report.status.get("conditions") or []:
+def _reconciling(memory: Memory) -> Samples:
+    for condition in said(memory).get("conditions") or []:
         if condition["type"] == Condition.RECONCILING.value:
             yield (str(condition["reason"]),), 1.0
 
 
-def _last_pass(report: Report) -> Samples:
-    if report.passed is not None:
-        yield (), report.passed.timestamp()
+def _last_pass(memory: Memory) -> Samples:
+    if memory.passed is not None:
+        yield (), memory.passed.timestamp()
 
 
-def _phase_start(report: Report) -> Samples:
-    since = (report.status.get("rotation") or {}).get("since")
+def _phase_start(memory: Memory) -> Samples:
+    since = (said(memory).get("rotation") or {}).get("since")
     if since is not None:
         yield (), datetime.fromisoformat(since).timestamp()
 
 
-def _rotation_wait(report: Report) -> Samples:
-    if report.findings is not None or report.spec is not None:
-        yield (), schedule.overlap(report.wanted).total_seconds()
+def _rotation_wait(memory: Memory) -> Samples:
+    if memory.findings is not None or memory.spec is not None:
+        yield (), schedule.overlap(wanted(memory)).total_seconds()
 
 
 def _waiting_until(_: Situation, plan: Plan) -> Samples:
@@ -119,22 +121,22 @@ def _next_step(situation: Situation, plan: Plan) -> Samples:
         yield (), at.timestamp()
 
 
-def _target_info(report: Report) -> Samples:
-    if report.findings is None:
-        for each in report.status.get("targets") or []:
+def _target_info(memory: Memory) -> Samples:
+    if memory.findings is None:
+        for each in said(memory).get("targets") or []:
             yield (each["name"], str(each.get("namespace")), str(each.get("secretName"))), 1.0
         return
-    for target in report.findings.situation.spec.issuing:
+    for target in memory.findings.situation.spec.issuing:
         yield (target.name, target.ref.namespace, target.ref.name), 1.0
 
 
-def _target_state(report: Report) -> Samples:
-    if report.findings is None:
-        for each in report.status.get("targets") or []:
+def _target_state(memory: Memory) -> Samples:
+    if memory.findings is None:
+        for each in said(memory).get("targets") or []:
             state = each.get("reason") if each.get("state") == "Blocked" else each.get("state")
             yield (each["name"], str(state)), 1.0
         return
-    for name, state in report.findings.situation.issuing.items():
+    for name, state in memory.findings.situation.issuing.items():
         match state:
             case Holding():
                 yield (name, "Published"), 1.0

@@ -1,13 +1,12 @@
 """Prometheus metrics: counters for what happened, gauges for what is.
 
-The gauges of a MeshCA are computed at the scrape from its last report
+The gauges of a MeshCA are computed at the scrape from what is remembered of it
 (gauges.py), so the series of a deleted MeshCA, or of a destroyed root, are gone
 with it. `docs/metrics.md` is made from what stands here and there.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
@@ -16,12 +15,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from meshca import __version__
-from meshca.core.actions import Plan, Step, WriteCA
-from meshca.core.situation import Situation
-from meshca.core.spec import MeshCASpec
-from meshca.flow.registry import Resource
+from meshca.core.actions import Step
+from meshca.flow.registry import Registry
 from meshca.process.gauges import GAUGES, Gauge
-from meshca.process.last_known import Findings, Report
 from meshca.words.reasons import Done, Found
 
 
@@ -81,12 +77,15 @@ class Metrics(Collector):
 
     Attributes:
         registry: what /metrics shows.
+
+    Args:
+        meshcas: what is remembered of each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, meshcas: Registry) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, of no use to an alert
         self.registry = CollectorRegistry()
-        self._reports: dict[str, Report] = {}
+        self._meshcas = meshcas
         self._requests, self._steps, self._passes = (self._counter(family) for family in (REQUESTS, STEPS, PASSES))
         for reason in Done:
             self._steps.labels(reason.value)  # increase() sees a first one only if there was a zero before it
@@ -102,37 +101,13 @@ class Metrics(Collector):
         """Count an answer of the API server."""
         self._requests.labels(verb, resource, str(status)).inc()
 
-    def count_step(self, resource: Resource, step: Step) -> None:
+    def count_step(self, step: Step) -> None:
         """Count a step that was taken."""
         self._steps.labels(step.reason.value).inc()
-        if step.reason is Done.SECRET_REPAIRED and isinstance(step.action, WriteCA):
-            self._report(resource).repairs[step.action.target] += 1
 
     def count_pass(self, result: str) -> None:
         """Count a pass over a MeshCA."""
         self._passes.labels(result).inc()
-
-    def note_findings(self, resource: Resource, situation: Situation, plan: Plan) -> None:
-        """Remember what a pass found and decided."""
-        self._report(resource).findings = Findings(situation, plan)
-
-    def note_status(self, resource: Resource, status: dict[str, object]) -> None:
-        """Remember what is said of a MeshCA, and the spec that it is said by."""
-        report = self._report(resource)
-        report.status = status
-        if isinstance(resource.spec, MeshCASpec):
-            report.spec = resource.spec
-
-    def note_pass(self, resource: Resource, now: datetime) -> None:
-        """Remember that a pass ended well, at the API server's time."""
-        self._report(resource).passed = now
-
-    def _report(self, resource: Resource) -> Report:
-        return self._reports.setdefault(resource.owner.name, Report())
-
-    def forget(self, name: str) -> None:
-        """Drop a MeshCA that is gone."""
-        self._reports.pop(name, None)
 
     def collect(self) -> Iterator[Metric]:
         """Compute every gauge of a MeshCA."""
@@ -142,16 +117,16 @@ class Metrics(Collector):
 
     def _family(self, gauge: Gauge) -> GaugeMetricFamily:
         family = GaugeMetricFamily(gauge.name, gauge.text, labels=("name", *gauge.labels))
-        for name, report in self._reports.items():
-            for labels, value in gauge.read(report):
+        for name, memory in self._meshcas.memories():
+            for labels, value in gauge.read(memory):
                 family.add_metric((name, *labels), value)
         return family
 
     def _repair_counts(self) -> CounterMetricFamily:
         family = CounterMetricFamily(REPAIRS.name, REPAIRS.text, labels=REPAIRS.labels)
-        for name, report in self._reports.items():
-            for target in report.findings.situation.spec.issuing if report.findings else ():
-                family.add_metric((name, target.name), report.repairs[target.name])
+        for name, memory in self._meshcas.memories():
+            for target in memory.findings.situation.spec.issuing if memory.findings else ():
+                family.add_metric((name, target.name), memory.repairs[target.name])
         return family
 
 

@@ -17,8 +17,6 @@ from meshca.cluster.election import Election
 from meshca.cluster.meshca_watch import MeshCAWatch
 from meshca.cluster.object_watch import SecretWatch
 from meshca.cluster.store import Store
-from meshca.core.actions import Plan
-from meshca.core.situation import Situation
 from meshca.errors import MeshCAError, StoreError
 from meshca.flow.reconcile import Reconciler
 from meshca.flow.registry import Registry, Resource, read_resource
@@ -51,16 +49,18 @@ class Operator:
         settings: what the process was told.
         connection: the way to the API server.
         clock: the API server's time.
+        registry: the MeshCAs that exist.
         metrics: of the whole process; the connection's requests are counted there already.
     """
 
-    def __init__(self, settings: Settings, connection: Connection, clock: ServerClock, metrics: Metrics) -> None:
+    def __init__(  # what outlives it
+        self, settings: Settings, connection: Connection, clock: ServerClock, registry: Registry, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._connection = connection
         self._clock = clock
         self._stop = asyncio.Event()
-        self._registry = Registry()
-        self._reported: dict[str, tuple[int, Any]] = {}
+        self._registry = registry
         self._crd_trouble: str | None = f"the CRD {PLURAL}.{GROUP} has not been looked for yet"
         self._election = Election(connection.api, settings.namespace, LEASE_NAME, settings.identity, now=local_now)
         self._meshcas = MeshCAWatch(connection, settings.identity, self._on_meshca)
@@ -77,8 +77,6 @@ class Operator:
             reporter=Reporter(self._store, settings.identity),
             may_write=lambda: self._election.is_leader,
             grant=settings.grant,
-            on_report=self._on_findings,
-            on_status=self._on_status,
             on_step=self._metrics.count_step,
         )
 
@@ -192,7 +190,7 @@ class Operator:
         if resource.spec is not None:
             self._watch.set_targets(name, self._watched(resource))
         is_odd_anew = before is not None and before.oddities != resource.oddities
-        if is_odd_anew or self._reported.get(name) != (resource.generation, resource.status):
+        if is_odd_anew or not resource.is_said:
             self._queue.add(name)
         for rival in rivals:
             self._queue.add(rival)
@@ -209,8 +207,6 @@ class Operator:
         rivals = self._registry.drop(name)
         self._queue.forget(name)
         self._watch.set_targets(name, ())
-        self._metrics.forget(name)
-        self._reported.pop(name, None)
         for rival in rivals:
             self._queue.add(rival)
 
@@ -234,20 +230,6 @@ class Operator:
             for name in self._registry:  # what was made meanwhile may not be valid yet
                 self._queue.add(name)
 
-    def _on_findings(self, resource: Resource, situation: Situation, plan: Plan) -> None:
-        if self._is_known(resource):
-            self._metrics.note_findings(resource, situation, plan)
-
-    def _on_status(self, resource: Resource, status: dict[str, Any]) -> None:
-        if self._is_known(resource):
-            self._reported[resource.owner.name] = (resource.generation, status)
-            self._metrics.note_status(resource, status)
-
-    def _is_known(self, resource: Resource) -> bool:
-        """Tell whether a MeshCA is still there: a pass that was running when it was deleted leaves nothing behind."""
-        known = self._registry.get(resource.owner.name)
-        return known is not None and known.owner.uid == resource.owner.uid
-
     async def _reconcile(self, name: str) -> float | None:
         try:
             delay = await self._reconciler.reconcile(name)
@@ -255,8 +237,6 @@ class Operator:
             self._metrics.count_pass(error.reason.value)
             raise
         self._metrics.count_pass("ok")
-        if (resource := self._registry.get(name)) is not None:
-            self._metrics.note_pass(resource, self._clock.now())
         return delay
 
     # --- What is measured -----------------------------------------------------
@@ -286,10 +266,11 @@ async def run(settings: Settings) -> int:
     Raises:
         StoreError: there is no way to an API server.
     """
-    clock, metrics = ServerClock(), Metrics()
+    clock, registry = ServerClock(), Registry()
+    metrics = Metrics(registry)
     connection = await connect(clock, metrics.count_request)
     try:
-        operator = Operator(settings, connection, clock, metrics)
+        operator = Operator(settings, connection, clock, registry, metrics)
         operator.handle_signals()
         return await operator.run()
     finally:
