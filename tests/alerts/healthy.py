@@ -65,7 +65,7 @@ class Life:
         status = build_status(situation, decided, done, said(self.memory), generation=1)
         self.memory = Memory(Findings(situation, decided), Said(1, status), self.spec, passed=now)
         self._written.append((now, dict(self._files(situation))))
-        dates = [hold.until for hold in decided.holds if hold.until is not None and hold.until > now]
+        dates = [wait.until for wait in decided.waits if wait.until is not None and wait.until > now]
         self._wake = min([*dates, now + LOOKS])
 
     def _gauges(self) -> Iterator[tuple[str, float]]:

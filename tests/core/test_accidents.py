@@ -356,7 +356,7 @@ ROWS = joined(OLD_FILES, METADATA, CLOCKS, WAY_OUT, NOT_UNDERSTOOD)
 def test_an_accident_has_one_next_step(row: Row) -> None:
     decided = plan(row.spec, row.observed, NOW)
     assert (decided.step and decided.step.action) == row.action
-    assert tuple(hold.reason for hold in decided.holds if hold.stalled) == row.stalled
+    assert tuple(each.reason for each in decided.obstacles) == row.stalled
     assert not decided.faults
 
 
@@ -368,5 +368,5 @@ def test_who_cannot_sign_yet_is_not_said_to_have_expired() -> None:
 
 def test_what_never_ends_by_itself_is_said_with_a_date() -> None:
     decided = plan(DEFAULTS, observed([A], published(A, 1, immutable=True, made=LONG_AGO)), NOW)
-    (hold,) = [each for each in decided.holds if each.stalled]
+    (hold,) = decided.obstacles
     assert "delete it before 2026-03-12T12:00:00Z" in hold.message

@@ -12,7 +12,7 @@ from meshca.core.actions import (
     Aside,
     CreateRoot,
     DestroyRoot,
-    Hold,
+    Obstacle,
     WriteCA,
 )
 from meshca.core.model import Absent, Request, Signature
@@ -25,7 +25,7 @@ from tests.core import test_accidents, test_rotation
 from tests.core.situations import LOADS, LONG_AGO, NOW, PREPARED, SOLE, joined, observed, published, root, spec
 
 DAY = timedelta(days=1)
-REFUSED = Hold(Found.WRITE_REFUSED, "refused", stalled=True)
+REFUSED = Obstacle(Found.WRITE_REFUSED, "refused")
 BESIDE = "beside"
 
 

@@ -186,7 +186,7 @@ class Life(RuleBasedStateMachine):
         observed = self.observe()
         decision = plan(self.spec, observed, self.now)
         assert decision == plan(self.spec, observed, self.now)
-        assert all(hold.until is None or hold.until > self.now for hold in decision.holds if decision.step is None)
+        assert all(wait.until is None or wait.until > self.now for wait in decision.waits if decision.step is None)
         return decision
 
     @rule()
@@ -543,7 +543,7 @@ SETTINGS = settings(
 TestLife = Life.TestCase
 TestLife.settings = SETTINGS
 TestDistantLife = DistantLife.TestCase
-TestDistantLife.settings = SETTINGS
+TestDistantLife.settings = settings(SETTINGS, max_examples=400)
 
 
 def test_an_operator_that_is_told_wrong_is_found_out() -> None:

@@ -801,7 +801,7 @@ TABLE = joined(BIRTH, INTERMEDIATES, ROTATION, REPAIR, LOSS, EXPIRY, IMPORT, REM
 def test_one_situation_has_one_next_step(row: Row) -> None:
     decided = plan(row.spec, row.observed, NOW)
     assert (decided.step.action if decided.step else None) == row.action
-    stalled = {hold.reason for hold in decided.holds if hold.stalled}
+    stalled = {each.reason for each in decided.obstacles}
     assert stalled == set(row.stalled)
     assert phase(situate(row.spec, row.observed, NOW)) == row.phase
 
@@ -810,15 +810,13 @@ def test_one_situation_has_one_next_step(row: Row) -> None:
 def test_where_nothing_is_due_and_nobody_is_asked_something_has_a_date(row: Row) -> None:
     decided = plan(row.spec, row.observed, NOW)
     if decided.step is None and not row.stalled:
-        assert any(hold.until is not None and hold.until > NOW for hold in decided.holds)
+        assert any(wait.until is not None and wait.until > NOW for wait in decided.waits)
 
 
 def test_a_held_rotation_says_what_to_set_and_by_when() -> None:
     ends = NOW + timedelta(days=100)
     old = root(1, SOLE, ends=ends)
-    (hold,) = [
-        each for each in plan(spec(), observed([old], published(old, 1), reload=IGNORES), NOW).holds if each.stalled
-    ]
+    (hold,) = plan(spec(), observed([old], published(old, 1), reload=IGNORES), NOW).obstacles
     assert hold.message == (
         "the rotation is held (root 1 ends at 2026-04-11T12:00:00Z): istiod would ignore the new root;"
         " do it by 2026-04-09T11:39:56Z: a rotation takes 48h20m, and root 1 ends at 2026-04-11T12:00:00Z"
@@ -826,18 +824,16 @@ def test_a_held_rotation_says_what_to_set_and_by_when() -> None:
 
 
 def test_a_rotation_that_a_target_of_anothers_holds_says_so_and_by_when() -> None:
-    held = plan(several(2), observed([OLD], published(OLD, 1), FOREIGN), NOW).holds
+    held = plan(several(2), observed([OLD], published(OLD, 1), FOREIGN), NOW).obstacles
     assert (
         "the rotation is held (root 1 ends at 2027-01-01T12:00:00Z): target t1 would miss it (not ours);"
         " do it by 2026-12-30T11:39:56Z: a rotation takes 48h20m, and root 1 ends at 2027-01-01T12:00:00Z"
-    ) in [each.message for each in held if each.stalled]
+    ) in [each.message for each in held]
 
 
 def test_a_deadline_that_is_over_is_not_named_as_one_to_meet() -> None:
     ending = root(1, SOLE, ends=NOW + DAY)
-    (hold,) = [
-        each for each in plan(spec(), observed([ending], published(A, 1), reload=IGNORES), NOW).holds if each.stalled
-    ]
+    (hold,) = plan(spec(), observed([ending], published(A, 1), reload=IGNORES), NOW).obstacles
     assert (
         "a safe rotation takes 48h20m and can no longer end before root 1 does (2026-01-02T12:00:00Z)" in hold.message
     )
@@ -868,7 +864,7 @@ NEXT_DATES: dict[str, tuple[MeshCASpec, Reason, str]] = {
 
 @pytest.mark.parametrize(("wanted", "reason", "date"), NEXT_DATES.values(), ids=NEXT_DATES.keys())
 def test_what_comes_next_has_its_date(wanted: MeshCASpec, reason: Reason, date: str) -> None:
-    (hold,) = [each for each in plan(wanted, observed([A], published(A, 1)), NOW).holds if each.reason is reason]
+    (hold,) = [each for each in plan(wanted, observed([A], published(A, 1)), NOW).waits if each.reason is reason]
     assert hold.until is not None
     assert when(hold.until) == date
 
@@ -903,7 +899,7 @@ def test_a_root_that_ztunnel_refuses_holds_a_rotation_where_there_are_ztunnels()
     held = plan(wanted, observed([old], published(old, 1), reload=ambient, given=new, **UNLOVED), NOW)
     free = plan(wanted, observed([old], published(old, 1), reload=plain, given=new, **UNLOVED), NOW)
     assert held.step is None
-    (hold,) = [each for each in held.holds if each.stalled]
+    (hold,) = held.obstacles
     assert hold.reason is Unfit.ROOT_NOT_FOR_ZTUNNEL
     assert (
         "has a unique identifier: ztunnel drops such a root, and there are ambient workloads; give another"
@@ -951,4 +947,4 @@ def test_nothing_is_signed_that_ztunnels_refuse(seen: Observed, word: str) -> No
     )
     assert without.step is not None
     assert with_them.step is None
-    assert Unfit.ROOT_NOT_FOR_ZTUNNEL in {hold.reason for hold in with_them.holds if hold.stalled}
+    assert Unfit.ROOT_NOT_FOR_ZTUNNEL in {each.reason for each in with_them.obstacles}

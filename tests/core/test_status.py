@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshca.core.actions import Hold, Plan, Step, WriteCA
+from meshca.core.actions import Plan, Step, Wait, WriteCA
 from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
@@ -251,7 +251,7 @@ def test_a_report_tells_which_targets_it_had() -> None:
 def test_the_next_wake_is_the_first_date_that_is_still_to_come() -> None:
     seen = observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW))
     assert next_wake(plan(spec(), seen, NOW), NOW) == NOW + T + D + timedelta(seconds=1)
-    holds = [Hold(Done.ROOT_ACTIVATED, "waits", NOW + hours * timedelta(hours=1)) for hours in (-1, 0, 2, 1)]
+    holds = [Wait(Done.ROOT_ACTIVATED, "waits", NOW + hours * timedelta(hours=1)) for hours in (-1, 0, 2, 1)]
     assert next_wake(Plan(None, tuple(holds)), NOW) == NOW + timedelta(hours=1)
 
 

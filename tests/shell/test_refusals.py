@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from meshca.core.actions import Action, CreateRoot, DestroyRoot, WriteBundle, WriteCA
+from meshca.core.actions import Action, CreateRoot, DestroyRoot, Obstacle, WriteBundle, WriteCA
 from meshca.core.parse import parse_spec
 from meshca.errors import ConflictError, InternalError, MeshCAError, PKIError, StoreError
 from meshca.flow.kinds import KINDS
@@ -67,7 +67,7 @@ def said(row: Row) -> str:
     hold = explain(row.error, row.action, SPEC, "home", lambda namespace, _: f"grant it in {namespace}")
     assert hold.reason is row.reason
     assert all(word in hold.message for word in row.words), hold.message
-    assert hold.stalled == is_lasting(row.error)
+    assert isinstance(hold, Obstacle) == is_lasting(row.error)
     return hold.message
 
 

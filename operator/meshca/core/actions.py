@@ -166,15 +166,25 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Something that is not done yet, and what it waits for."""
+class Wait:
+    """Something that is not done yet and comes by itself."""
 
     reason: Reason
     message: str
     until: datetime | None = None
-    """When it ends by itself; None: when the cluster changes."""
-    stalled: bool = False
-    """True: only a person can end it."""
+    """When; None: when the cluster changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something that is not done before a person ends what keeps it."""
+
+    reason: Reason
+    message: str
+
+
+Hold = Wait | Obstacle
+"""Why something is not done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,3 +251,18 @@ class Plan:
     """What has to be known first; then it is planned again."""
     faults: tuple[Exception, ...] = ()
     """What rules failed with: a fault of ours, of which the other rules know nothing."""
+
+    @property
+    def waits(self) -> list[Wait]:
+        """Return what comes by itself."""
+        return [hold for hold in self.holds if isinstance(hold, Wait)]
+
+    @property
+    def obstacles(self) -> list[Obstacle]:
+        """Return what only a person can end."""
+        return [hold for hold in self.holds if isinstance(hold, Obstacle)]
+
+    @property
+    def obstacle(self) -> Obstacle | None:
+        """Return the first of them."""
+        return next(iter(self.obstacles), None)

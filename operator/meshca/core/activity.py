@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from meshca.core.actions import Hold, Plan
+from meshca.core.actions import Hold, Plan, Wait
 from meshca.core.situation import Situation, phase
 from meshca.words.names import Phase
 from meshca.words.reasons import Done, Found, Reason
@@ -42,7 +42,7 @@ def activity(situation: Situation, plan: Plan, trouble: Reason | None, at: datet
         trouble: why this pass ended early.
         at: when the next thing happens by itself.
     """
-    planned = next((hold for hold in plan.holds if hold.until is not None and hold.until == at), None)
+    planned = next((wait for wait in plan.waits if wait.until is not None and wait.until == at), None)
     if situation.spec.suspend:
         return _suspended(plan, planned)
     if (held := _held(plan)) is not None:
@@ -81,7 +81,7 @@ def retrying(reason: Reason, before: Mapping[str, Any]) -> Json:
     return {} if word == SUSPENDED or word.startswith("Held: ") else _retrying(reason)
 
 
-def _suspended(plan: Plan, planned: Hold | None) -> Json:
+def _suspended(plan: Plan, planned: Wait | None) -> Json:
     told = {"activity": SUSPENDED, "nextActionSummary": "resume it"}
     what = "suspended: nothing is renewed, repaired or rotated until spec.suspend is false again"
     if plan.step is not None:
@@ -95,11 +95,10 @@ def _suspended(plan: Plan, planned: Hold | None) -> Json:
 
 def _held(plan: Plan) -> Hold | None:
     """Return what keeps the operator: a person must act, or nothing that it does itself would help."""
-    stalled = next((hold for hold in plan.holds if hold.stalled), None)
-    endless = (hold for hold in plan.holds if hold.until is None and not isinstance(hold.reason, Done))
-    return stalled or next((hold for hold in endless if hold.reason is not Found.API_ERROR), None)
+    endless = (wait for wait in plan.waits if wait.until is None and not isinstance(wait.reason, Done))
+    return plan.obstacle or next((wait for wait in endless if wait.reason is not Found.API_ERROR), None)
 
 
-def _by_itself(planned: Hold | None) -> Json:
+def _by_itself(planned: Wait | None) -> Json:
     """Return when the next thing happens by itself, whatever else is held."""
     return {} if planned is None or planned.until is None else {"nextActionTime": when(planned.until)}

@@ -34,10 +34,9 @@ def conditions(
     wanted: dict[Condition, tuple[str, str, str]] = {Condition.READY: _ready(situation, plan, trouble)}
     if trouble is not None:
         wanted[Condition.RECONCILING] = ("True", trouble.reason, trouble.message)
-    stalled = [hold for hold in plan.holds if hold.stalled]
-    if stalled:
-        message = "; ".join(dict.fromkeys(hold.message for hold in stalled))
-        wanted[Condition.STALLED] = ("True", stalled[0].reason, message)
+    if plan.obstacle is not None:
+        message = "; ".join(dict.fromkeys(obstacle.message for obstacle in plan.obstacles))
+        wanted[Condition.STALLED] = ("True", plan.obstacle.reason, message)
     return merge(wanted, before, generation, situation.now)
 
 
@@ -90,8 +89,8 @@ def _pending(situation: Situation, plan: Plan) -> tuple[Reason, str]:
     message = plan.step.message if plan.step else "nothing has been issued yet"
     if situation.spec.suspend:
         return Found.SUSPENDED, f"suspended, so not done: {message}; resume it with spec.suspend: false"
-    stalled = next((hold for hold in plan.holds if hold.stalled), None)
-    return (stalled.reason, stalled.message) if stalled else (Found.PENDING, message)
+    held = plan.obstacle
+    return (held.reason, held.message) if held is not None else (Found.PENDING, message)
 
 
 def merge(wanted: _Wanted, before: Mapping[str, Any], generation: int, now: datetime) -> list[Json]:

@@ -7,7 +7,7 @@ core/rotation.py has the law.
 from datetime import datetime
 
 from meshca.core import gates, schedule, signing
-from meshca.core.actions import Action, Hold, Outcome, Step, WriteBundle, WriteCA
+from meshca.core.actions import Action, Hold, Obstacle, Outcome, Step, Wait, WriteBundle, WriteCA
 from meshca.core.model import Holding, Listed, Published, Root
 from meshca.core.situation import Situation, Standing, is_spent, newest_first
 from meshca.core.spec import DeletionPolicy
@@ -101,7 +101,7 @@ def _switch(situation: Situation, standing: Standing, name: str, target: Publish
         action = WriteCA(name, new.revision, target.bundle, issue=True)
         return Step(action, Done.SIGNER_SWITCHED, f"target {name} now signs under root {new.revision}")
     message = f"target {name} switches to root {new.revision} when every proxy trusts it"
-    return Hold(Done.SIGNER_SWITCHED, message, until)
+    return Wait(Done.SIGNER_SWITCHED, message, until)
 
 
 def _shrink(situation: Situation, standing: Standing, name: str, target: Published) -> Step | Hold:
@@ -111,12 +111,12 @@ def _shrink(situation: Situation, standing: Standing, name: str, target: Publish
     until = max(*drained, gates.bundle_loaded_at(target, situation.spec))
     signing = {root.revision for each in situation.published.values() if (root := situation.signer_of(each))}
     if signing & set(extra):
-        return Hold(Done.TRUST_REMOVED, f"target {name} drops {roots(extra)} when no target signs under it")
+        return Wait(Done.TRUST_REMOVED, f"target {name} drops {roots(extra)} when no target signs under it")
     if situation.now >= until:
         action = WriteCA(name, standing.signer.revision, standing.bundle, issue=False)
         return Step(action, Done.TRUST_REMOVED, f"target {name} no longer trusts {roots(extra)}")
     message = f"target {name} drops {roots(extra)} when no workload certificate under it is valid"
-    return Hold(Done.TRUST_REMOVED, message, until)
+    return Wait(Done.TRUST_REMOVED, message, until)
 
 
 def _repair(situation: Situation, name: str, target: Published, signer: Root) -> Outcome:
@@ -133,7 +133,7 @@ def _put_right(situation: Situation, name: str, target: Holding, action: Action)
     """Put the metadata of a target's object back."""
     wanted, title = situation.spec.deletion_policy is DeletionPolicy.DELETE, situation.title(name)
     if target.wrong and target.is_undone:
-        yield Hold(Found.REPAIR_UNDONE, _undone(title, target), stalled=True)
+        yield Obstacle(Found.REPAIR_UNDONE, _undone(title, target))
     elif target.wrong:
         yield Step(action, Done.SECRET_REPAIRED, f"{title} is put back: {'; '.join(target.wrong)}")
     elif target.owned != wanted:
@@ -164,23 +164,23 @@ def renew(situation: Situation, name: str, target: Published, signer: Root) -> S
     why = _why_renew(situation, target, signer)
     if why is None:
         at = renews_at(situation, target, signer)
-        return Hold(Done.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}", at)
+        return Wait(Done.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}", at)
     if not situation.can_sign(signer):
         what = f"the intermediate of target {name}, which ends at {when(until)}, cannot be renewed"
         return _cannot_sign(situation, signer, what)
     if target.has_crl and now <= until:
         # What is there works, also after a restart of istiod; what would be written does not.
         message = f"an intermediate that ends at {when(until)} is not renewed: {crl_obstacle(name)}"
-        return Hold(Found.CRL_PRESENT, message, stalled=True)
+        return Obstacle(Found.CRL_PRESENT, message)
     if signer.revision not in target.bundle:
         # Its repair comes first; where that is refused, a chain that its own bundle does not prove is no way out.
         message = f"renews the intermediate of target {name} once its bundle holds {roots((signer.revision,))} again"
-        return Hold(Done.INTERMEDIATE_RENEWED, message)
+        return Wait(Done.INTERMEDIATE_RENEWED, message)
     is_urgent = target.exposed or is_spent(situation, target, signer)
     loaded = now if is_urgent else min(gates.loaded_at(target, spec), until)
     if now < loaded:
         message = f"renews the intermediate of target {name} because {why}, once the last change is loaded"
-        return Hold(Done.INTERMEDIATE_RENEWED, message, loaded)
+        return Wait(Done.INTERMEDIATE_RENEWED, message, loaded)
     action = WriteCA(name, signer.revision, newest_first(target.bundle), issue=True)
     return Step(action, Done.INTERMEDIATE_RENEWED, f"renews the intermediate of target {name}: {why}")
 
@@ -229,12 +229,12 @@ def crl_obstacle(name: str) -> str:
 def _cannot_sign(situation: Situation, signer: Root, what: str) -> Hold:
     """Say what cannot be done because a root can sign no more; the way out is a new root (core/replacement.py)."""
     if not signer.has_key:
-        return Hold(Found.ROOT_KEY_LOST, f"{what}: the key of root {signer.revision} is lost", stalled=True)
+        return Obstacle(Found.ROOT_KEY_LOST, f"{what}: the key of root {signer.revision} is lost")
     if situation.is_early(signer.certificate):
         start = when(signer.certificate.not_before)
-        return Hold(Found.NOT_YET_VALID, f"{what}: root {signer.revision} is not valid before {start}")
+        return Wait(Found.NOT_YET_VALID, f"{what}: root {signer.revision} is not valid before {start}")
     ended = when(signer.certificate.not_after)
-    return Hold(Found.EXPIRED, f"{what}: root {signer.revision} expired at {ended}")
+    return Wait(Found.EXPIRED, f"{what}: root {signer.revision} expired at {ended}")
 
 
 def cannot_write(situation: Situation, action: Action) -> Hold | None:
@@ -249,10 +249,10 @@ def immutable(situation: Situation, name: str, target: Holding) -> Hold:
     """Say that a target's object can never change again, until when that goes well, and the remedy."""
     if isinstance(target, Listed):
         message = f"{situation.title(name)} is immutable, so that it cannot follow the trust bundle: delete it, it is"
-        return Hold(Found.CONFIG_MAP_IMMUTABLE, f"{message} made anew at once", stalled=True)
+        return Obstacle(Found.CONFIG_MAP_IMMUTABLE, f"{message} made anew at once")
     until = f" before {when(target.intermediate.not_after)}" if isinstance(target, Published) else ""
     message = (
         f"the Secret of target {name} is immutable, so that it cannot be renewed: delete it{until}, it is made anew at"
         " once under the same root; then restart istiod, since the kubelet does not follow an immutable Secret"
     )
-    return Hold(Found.SECRET_IMMUTABLE, message, stalled=True)
+    return Obstacle(Found.SECRET_IMMUTABLE, message)

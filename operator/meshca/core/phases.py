@@ -1,7 +1,21 @@
 """The phases of a rotation: each begins, ends or is given up here, and only when every target has arrived."""
 
+from dataclasses import replace
+
 from meshca.core import gates
-from meshca.core.actions import Ask, AskReload, AskSigner, CreateRoot, DestroyRoot, Hold, MarkRoot, Outcome, Step
+from meshca.core.actions import (
+    Ask,
+    AskReload,
+    AskSigner,
+    CreateRoot,
+    DestroyRoot,
+    Hold,
+    MarkRoot,
+    Obstacle,
+    Outcome,
+    Step,
+    Wait,
+)
 from meshca.core.gates import Due, Gate, Missing
 from meshca.core.model import Published, Root
 from meshca.core.replacement import ambient_holds, load_holds, obstacles, rotates_later, why_abandon, why_rotate
@@ -22,7 +36,7 @@ def destroy_old_roots(situation: Situation) -> Outcome:
         return
     message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
     steps = (_destroy(revision) for revision in doomed)
-    yield from _pass(situation, standing, gates.loaded, Hold(Done.ROTATION_COMPLETED, message), steps)
+    yield from _pass(situation, standing, gates.loaded, Wait(Done.ROTATION_COMPLETED, message), steps)
 
 
 def _destroy(revision: int) -> Step:
@@ -58,7 +72,7 @@ def establish_newest_root(situation: Situation) -> Outcome:
         f"retires {roots(_revisions(standing.older))}: every workload certificate is under"
         f" root {standing.newest.revision}",
     )
-    yield from _pass(situation, standing, gates.drained, Hold(Done.ROOT_RETIRED, message), _if_loaded(situation, step))
+    yield from _pass(situation, standing, gates.drained, Wait(Done.ROOT_RETIRED, message), _if_loaded(situation, step))
 
 
 def activate_prepared_root(situation: Situation) -> Outcome:
@@ -74,7 +88,7 @@ def activate_prepared_root(situation: Situation) -> Outcome:
     text = f"lets root {new} sign: every proxy trusts it"
     step = Step(MarkRoot(new, RootState.ACTIVE), Done.ROOT_ACTIVATED, text)
     yield from _pass(
-        situation, standing, gates.trusted, Hold(Done.ROOT_ACTIVATED, message), _if_loaded(situation, step)
+        situation, standing, gates.trusted, Wait(Done.ROOT_ACTIVATED, message), _if_loaded(situation, step)
     )
 
 
@@ -99,7 +113,7 @@ def rotate_root(situation: Situation) -> Outcome:
     given = situation.spec.root.source.ref is not None
     action = CreateRoot(situation.next_revision, RootState.PREPARED, given)
     message = f"starts the rotation from root {standing.newest.revision} to root {action.revision}: {why}"
-    waits = Hold(Done.ROTATION_STARTED, f"rotates the root because {why}, once the last change is loaded")
+    waits = Wait(Done.ROTATION_STARTED, f"rotates the root because {why}, once the last change is loaded")
     yield from _pass(situation, standing, gates.loaded, waits, iter([Step(action, Done.ROTATION_STARTED, message)]))
 
 
@@ -124,13 +138,13 @@ def _never_signed(situation: Situation, standing: Standing) -> bool:
     )
 
 
-def _pass(situation: Situation, standing: Standing, gate: Gate, waits: Hold, then: Outcome) -> Outcome:
+def _pass(situation: Situation, standing: Standing, gate: Gate, waits: Wait, then: Outcome) -> Outcome:
     """Go on when every target has arrived; else say what it waits for. Of what is missing its own rule tells."""
     match gates.barrier(situation, standing, gate):
         case AskReload() | AskSigner() as ask:
             yield ask
         case Due(at) if situation.now < at:
-            yield Hold(waits.reason, waits.message, at)
+            yield replace(waits, until=at)
         case Due():
             yield from then
         case Missing():
@@ -145,7 +159,7 @@ def _if_loaded(situation: Situation, step: Step) -> Outcome:
 def _held_by_finalizer(situation: Situation, root: Root) -> Hold:
     secret, finalizers = root_secret_name(situation.spec.name, root.revision), ", ".join(root.finalizers)
     message = f"Secret {secret} is deleted, but its key is there until somebody takes the finalizer {finalizers} away"
-    return Hold(Found.FINALIZER_HOLDS, message, stalled=True)
+    return Obstacle(Found.FINALIZER_HOLDS, message)
 
 
 def _revisions(roots: tuple[Root, ...]) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """When a root is replaced: what asks for it, and what must hold it before its first write."""
 
 from meshca.core import schedule
-from meshca.core.actions import Ask, AskReload, Hold, Outcome
+from meshca.core.actions import Ask, AskReload, Hold, Obstacle, Outcome, Wait
 from meshca.core.lifetimes import rotation_time
 from meshca.core.model import Blocked, Holding, Published, Root
 from meshca.core.moves import crl_obstacle, immutable
@@ -63,7 +63,7 @@ def rotates_later(situation: Situation, standing: Standing) -> Outcome:
     asked = situation.spec.root.issued_after
     due = schedule.replace_root_at(standing.newest.certificate, situation.spec)
     at = min(due, asked) if asked is not None and asked > situation.now else due
-    yield Hold(Done.ROTATION_STARTED, f"starts replacing root {standing.newest.revision}", at)
+    yield Wait(Done.ROTATION_STARTED, f"starts replacing root {standing.newest.revision}", at)
 
 
 def obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold | Ask]:
@@ -77,30 +77,28 @@ def _given_obstacle(situation: Situation, standing: Standing) -> list[Hold]:
     if source.ref is None:
         return []
     if isinstance(given, MeshCAError):
-        return [Hold(given.reason, given.message, stalled=True)]
+        return [Obstacle(given.reason, given.message)]
     if given != standing.newest.certificate:
         return []
     message = f"put a new root into {source.ref}; {_by_when(situation, standing)}"
-    return [Hold(Found.WAITING_FOR_ROOT, message, stalled=True)]
+    return [Obstacle(Found.WAITING_FOR_ROOT, message)]
 
 
 def _target_obstacles(situation: Situation, standing: Standing, why: str) -> list[Hold | Ask]:
     """Whatever would make a target miss the new root holds the rotation before its first write."""
     held, deadline = f"the rotation is held ({why})", _by_when(situation, standing)
     blocked = [
-        Hold(
+        Obstacle(
             state.reason,
             f"{held}: {situation.title(name)} would miss it ({state.message}); {deadline}",
-            stalled=True,
         )
         for name, state in situation.observed.targets.items()
         if isinstance(state, Blocked)
     ]
     unwritable = [
-        Hold(
+        Obstacle(
             immutable(situation, name, target).reason,
             f"{held}: the object of {situation.title(name)} is immutable; {deadline}",
-            stalled=True,
         )
         for name, target in situation.held.items()
         if target.immutable
@@ -118,14 +116,14 @@ def ambient_holds(situation: Situation, what: str) -> list[Hold | Ask]:
     unloved = [name for name, reload in reloads.items() if reload is not None and reload.ambient]
     return [
         *(AskReload(name) for name, reload in reloads.items() if reload is None),
-        *(Hold(Unfit.ROOT_NOT_FOR_ZTUNNEL, f"{what}: target {name}: {message}", stalled=True) for name in unloved),
+        *(Obstacle(Unfit.ROOT_NOT_FOR_ZTUNNEL, f"{what}: target {name}: {message}") for name in unloved),
     ]
 
 
 def load_holds(situation: Situation, what: str, remark: str) -> list[Hold | Ask]:
     """Name everything for which an istiod would not load what a rotation writes next."""
     crls = [
-        Hold(Found.CRL_PRESENT, f"{what}: {crl_obstacle(name)}; {remark}", stalled=True)
+        Obstacle(Found.CRL_PRESENT, f"{what}: {crl_obstacle(name)}; {remark}")
         for name, target in situation.held.items()
         if target.has_crl
     ]
@@ -143,7 +141,7 @@ def _reload_holds(situation: Situation, what: str, remark: str) -> list[Hold | A
         if reload is None:
             holds.append(AskReload(target.name))
         elif reload.reason is not None:
-            holds.append(Hold(reload.reason, f"{what}: {reload.message}; {remark}", stalled=True))
+            holds.append(Obstacle(reload.reason, f"{what}: {reload.message}; {remark}"))
     return holds
 
 

@@ -44,10 +44,12 @@ from meshca.core.actions import (
     CleanTarget,
     CreateRoot,
     Hold,
+    Obstacle,
     Outcome,
     OwnRoot,
     Plan,
     Step,
+    Wait,
 )
 from meshca.core.model import Absent, Blocked, Holding, Observed, TargetState
 from meshca.core.moves import advance, cannot_write, immutable, issue, publish_bundle, renew
@@ -122,7 +124,7 @@ def bootstrap(situation: Situation) -> Outcome:
     revision = situation.next_revision
     given = situation.observed.given
     if isinstance(given, MeshCAError):
-        yield Hold(given.reason, given.message, stalled=True)
+        yield Obstacle(given.reason, given.message)
     elif held := ambient_holds(situation, "the root is not imported"):
         yield from held
     elif (source := situation.spec.root.source.ref) is not None:
@@ -226,10 +228,8 @@ CARE: tuple[Rule, ...] = (publish, renew_intermediates)
 
 def invalid(error: SpecError) -> Hold:
     """Say that a spec is not carried out, and what is done all the same."""
-    return Hold(
-        Found.INVALID_SPEC, f"{error.message}; until then only what is served already is kept going", stalled=True
-    )
+    return Obstacle(Found.INVALID_SPEC, f"{error.message}; until then only what is served already is kept going")
 
 
 def _blocked(state: Blocked) -> Hold:
-    return Hold(state.reason, state.message, stalled=not state.is_transient)
+    return (Wait if state.is_transient else Obstacle)(state.reason, state.message)

@@ -5,7 +5,7 @@ CA may take days. So the new key and the request for it are stored first; whoeve
 and the step is taken with the answer. Meanwhile everything else goes on.
 """
 
-from meshca.core.actions import Ask, AskSigner, DropRequest, Hold, Outcome, RequestCA, Step, WriteCA
+from meshca.core.actions import Ask, AskSigner, DropRequest, Hold, Obstacle, Outcome, RequestCA, Step, Wait, WriteCA
 from meshca.core.model import Pending, Signature
 from meshca.core.situation import Situation
 from meshca.words.reasons import Done
@@ -25,7 +25,8 @@ def before(situation: Situation, step: Step) -> Step | Hold | Ask:
         case None:
             return AskSigner(signature)
         case Pending(message, until, reason, stalled):
-            return Hold(reason, f"{title} waits for the signature of root {action.signer}: {message}", until, stalled)
+            told = f"{title} waits for the signature of root {action.signer}: {message}"
+            return Obstacle(reason, told) if stalled else Wait(reason, told, until)
         case _:
             return step
 

@@ -50,7 +50,7 @@ def forecast(spec: MeshCASpec, start: datetime, end: datetime) -> Iterator[Forec
             yield Forecast(now, decision.step)
             observed = carry_out(spec, observed, decision.step, now)
             continue
-        later = [hold.until for hold in decision.holds if hold.until is not None and hold.until > now]
+        later = [wait.until for wait in decision.waits if wait.until is not None and wait.until > now]
         if not later:
             return
         now = min(later)

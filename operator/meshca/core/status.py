@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from meshca.core.actions import Hold, Plan, Step
+from meshca.core.actions import Plan, Step, Wait
 from meshca.core.activity import activity, kept, retrying
 from meshca.core.conditions import Trouble, conditions, merge
 from meshca.core.model import Blocked, Damaged, Observed, Published, Root
@@ -118,7 +118,7 @@ def has_copies(observed: Observed) -> bool:
 
 def next_wake(plan: Plan, now: datetime) -> datetime | None:
     """Return when the next thing happens by itself."""
-    return min((hold.until for hold in plan.holds if hold.until is not None and hold.until > now), default=None)
+    return min((wait.until for wait in plan.waits if wait.until is not None and wait.until > now), default=None)
 
 
 # --- Parts --------------------------------------------------------------------
@@ -176,19 +176,20 @@ def _rotation(situation: Situation, plan: Plan, before: Mapping[str, Any]) -> Js
         return None
     old = before.get("rotation") or {}
     since = old.get("since") if old.get("phase") == now_in.value else None
-    hold = _current_hold(situation, plan)
+    wait = _current_wait(situation, plan)
+    hold = plan.obstacle or wait  # a person first
     rotation = {
         "phase": now_in.value,
         "fromRevision": standing.older[-1].revision if standing.older else None,
         "toRevision": standing.newest.revision,
         "since": since or when(situation.now),
-        "until": _when(hold.until) if hold else None,
+        "until": _when(wait.until) if wait is not None and hold is wait else None,
         "message": hold.message if hold else None,
     }
     return {key: value for key, value in rotation.items() if value is not None}
 
 
-_ROTATION_HOLDS = frozenset(
+_ROTATION_WAITS = frozenset(
     {
         Done.ROOT_ACTIVATED,
         Done.ROOT_RETIRED,
@@ -199,11 +200,10 @@ _ROTATION_HOLDS = frozenset(
 )
 
 
-def _current_hold(situation: Situation, plan: Plan) -> Hold | None:
-    """Return what the rotation waits for: a person first, then the last of its dates."""
-    stalled = next((hold for hold in plan.holds if hold.stalled), None)
-    timed = [hold for hold in plan.holds if hold.reason in _ROTATION_HOLDS and hold.until is not None]
-    return stalled or max(timed, key=lambda hold: hold.until or situation.now, default=None)
+def _current_wait(situation: Situation, plan: Plan) -> Wait | None:
+    """Return what the rotation waits for by itself: the last of its dates."""
+    timed = [wait for wait in plan.waits if wait.reason in _ROTATION_WAITS and wait.until is not None]
+    return max(timed, key=lambda wait: wait.until or situation.now, default=None)
 
 
 def _history(before: Mapping[str, Any], done: Sequence[Step], now: datetime) -> list[Json]:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, Plan, Step, target_of
+from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, Plan, Step, Wait, target_of
 from meshca.core.conditions import Trouble
 from meshca.core.model import Absent, Blocked, Observed, TargetState
 from meshca.core.status import next_wake
@@ -50,7 +50,7 @@ class Pass:
     def _state(self, name: str, state: TargetState) -> TargetState:
         holds = [hold for action, hold in self.aside.actions.items() if target_of(action) == name]
         if isinstance(state, Absent) and (hold := next(iter(holds), self.aside.objects.get(f"target {name}"))):
-            return Blocked(hold.reason, hold.message, is_transient=not hold.stalled)
+            return Blocked(hold.reason, hold.message, is_transient=isinstance(hold, Wait))
         return state
 
     def fail(self, action: Action, error: MeshCAError, hold: Hold) -> None:
@@ -93,7 +93,7 @@ def delay(decided: Plan, now: datetime) -> float | None:
     """Return in how many seconds to look again; None: when something changes."""
     wake = next_wake(decided, now)
     dates = [] if wake is None else [wake]
-    if any(hold.stalled for hold in decided.holds):
+    if decided.obstacles:
         dates.append(now + RECHECK)
     return (min(dates) - now + MARGIN).total_seconds() if dates else None
 

@@ -14,7 +14,7 @@ from typing import Any
 from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
-from meshca.core.actions import Hold, Plan, Step, WriteCA
+from meshca.core.actions import Obstacle, Plan, Step, WriteCA
 from meshca.core.conditions import Trouble
 from meshca.core.model import Observed
 from meshca.core.rotation import plan
@@ -170,7 +170,7 @@ class Reconciler:
         """Take a step, and tell whether it was; if it fails, set it aside."""
         if step.action in (done.action for done in outcome.done):
             mended = undone(step)
-            outcome.fail(step.action, mended, Hold(mended.reason, mended.message, stalled=True))
+            outcome.fail(step.action, mended, Obstacle(mended.reason, mended.message))
             return False
         try:
             writer = Writer(self._store, resource.owner, spec, now)

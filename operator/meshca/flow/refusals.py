@@ -8,7 +8,7 @@ may be different the next time does not.
 import re
 
 from meshca.cluster.rights import Grant
-from meshca.core.actions import Action, DestroyRoot, DropRequest, Hold, WriteBundle, WriteCA
+from meshca.core.actions import Action, DestroyRoot, DropRequest, Hold, Obstacle, Wait, WriteBundle, WriteCA
 from meshca.core.spec import MeshCASpec
 from meshca.errors import ConflictError, MeshCAError, StoreError
 from meshca.words.reasons import Found, Reason
@@ -47,11 +47,11 @@ def explain(error: MeshCAError, action: Action, spec: MeshCASpec, namespace: str
     where = action.ref(spec).within(namespace)
     done = "deleted" if isinstance(action, DestroyRoot | DropRequest) else "written"
     if not is_lasting(error):
-        return Hold(error.reason, f"{where} is not {done} yet: {_by_itself(error)}")
+        return Wait(error.reason, f"{where} is not {done} yet: {_by_itself(error)}")
     if not isinstance(error, StoreError) or error.reason not in {Found.FORBIDDEN, Found.API_ERROR}:
-        return Hold(error.reason, f"{where} is not {done}: {error.message}", stalled=True)
+        return Obstacle(error.reason, f"{where} is not {done}: {error.message}")
     reason, remedy = _remedy(error, action, spec, namespace, grant)
-    return Hold(reason, f"{where} cannot be {done}: {remedy} ({error.message})", stalled=True)
+    return Obstacle(reason, f"{where} cannot be {done}: {remedy} ({error.message})")
 
 
 def _by_itself(error: MeshCAError) -> str:

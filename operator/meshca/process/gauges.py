@@ -55,7 +55,7 @@ def _ready(memory: Memory) -> Samples:
 
 
 def _stalled(memory: Memory) -> Samples:
-    held = {hold.reason.value for hold in memory.findings.plan.holds if hold.stalled} if memory.findings else set()
+    held = {obstacle.reason.value for obstacle in memory.findings.plan.obstacles} if memory.findings else set()
     told = {
         str(condition["reason"])
         for condition in said(memory).get("conditions") or []
@@ -108,9 +108,9 @@ def _rotation_wait(memory: Memory) -> Samples:
 
 def _waiting_until(_: Situation, plan: Plan) -> Samples:
     last: dict[str, datetime] = {}
-    for hold in plan.holds:
-        if hold.until is not None:
-            last[hold.reason.value] = max(hold.until, last.get(hold.reason.value, hold.until))
+    for wait in plan.waits:
+        if wait.until is not None:
+            last[wait.reason.value] = max(wait.until, last.get(wait.reason.value, wait.until))
     for reason, until in sorted(last.items()):
         yield (reason,), until.timestamp()
 
