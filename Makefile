@@ -65,7 +65,7 @@ bench: $(VENV)/.dev ## Speed on a real kube-apiserver, at 1 and at 1,000 MeshCAs
 	$(BIN)/python -m tests.bench $(BENCH)
 
 apiserver: $(VENV)/.dev ## Run a real kube-apiserver by hand until Ctrl-C; prints its KUBECONFIG
-	$(BIN)/python -m tests.support.apiserver --kubeconfig apiserver.kubeconfig
+	$(BIN)/python -m testkit.apiserver --kubeconfig apiserver.kubeconfig
 
 lock: $(VENV)/.dev ## Pin every dependency with hashes
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv==0.13.8

@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.support.helm import helm4
+from testkit.helm import helm4
 
 CHART = Path(__file__).parent / "meshca"
 DEPLOY = Path(__file__).parents[1] / "deploy"

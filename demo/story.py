@@ -58,7 +58,7 @@ async def start_cluster(stage: Stage, scene: Scene, kubeconfig: Path) -> None:
     """Act 1: the embedded control plane, with what a cluster with Istio has, and our resource."""
     scene.begin("starting the embedded control plane")
     control_plane = await stage.start(
-        "control plane", "demo.controlplane", "--port", "0", "--kubeconfig", str(kubeconfig)
+        "control plane", "testkit.controlplane", "--port", "0", "--kubeconfig", str(kubeconfig)
     )
     await until(stage, lambda: _says_ready(control_plane), READY_SECONDS, "the control plane to say its address")
     async with Cluster.connected(str(kubeconfig)) as cluster:

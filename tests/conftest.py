@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from demo.controlplane import EmbeddedControlPlane
-from tests.support import apiserver as real
-from tests.support import programs
-from tests.support.apiserver import APIServer
-from tests.support.loop import event_loop_in_a_thread
+from testkit import apiserver as real
+from testkit import programs
+from testkit.apiserver import APIServer
+from testkit.controlplane import EmbeddedControlPlane
+from testkit.loop import event_loop_in_a_thread
 
 # pytest-asyncio asks for the current loop when there is none, and Python 3.11 then makes one that nobody closes.
 asyncio.set_event_loop(None)

@@ -39,6 +39,19 @@ def test_planning_imports_neither_kopf_nor_the_client() -> None:
     assert run(sys.executable, "-c", code).splitlines()[-1] == "[]"
 
 
+def test_the_demo_needs_no_package_that_the_operator_does_not() -> None:
+    code = (
+        "import sys; before = set(sys.modules);"
+        " import demo.__main__, demo.mesh.__main__, testkit.controlplane.__main__;"
+        " tops = {name.partition('.')[0] for name in set(sys.modules) - before};"
+        " from importlib.metadata import packages_distributions as owners;"
+        " print(*{package.lower().replace('_', '-') for top in tops for package in owners().get(top, ())})"
+    )
+    imported = set(run(sys.executable, "-c", code).split())
+    locked = {line.partition("==")[0] for line in (REPOSITORY / "requirements.txt").read_text().splitlines()}
+    assert {"aiohttp", "cryptography"} <= imported <= locked
+
+
 PLANS = {
     "the sample": ("deploy/samples/meshca.yaml", 0, "RotationStarted"),
     "every field": ("deploy/samples/full.yaml", 0, "IntermediateRenewed"),

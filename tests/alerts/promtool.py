@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.prometheus import ran
+from testkit.prometheus import ran
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "charts" / "meshca" / "files" / "alerts.yaml"

@@ -12,13 +12,13 @@ import pytest
 import yaml
 from aiohttp import web
 
+from testkit import prometheus
+from testkit.apiserver import APIServer, free_port
+from testkit.prometheus import Prometheus
 from tests.alerts.promtool import RULES, RUNBOOKS, alerts
 from tests.e2e.mesh import Mesh
 from tests.e2e.process import OperatorProcess
 from tests.e2e.world import real_world
-from tests.support import prometheus
-from tests.support.apiserver import APIServer, free_port
-from tests.support.prometheus import Prometheus
 
 Json = dict[str, Any]
 

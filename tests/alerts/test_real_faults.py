@@ -13,12 +13,12 @@ from typing import Any
 
 import yaml
 
-from demo.controlplane.faults import Fault
+from testkit import prometheus
+from testkit.controlplane.faults import Fault
+from testkit.prometheus import Prometheus
 from tests.alerts.promtool import RULES
 from tests.e2e.process import OperatorProcess
 from tests.e2e.world import World, embedded_world
-from tests.support import prometheus
-from tests.support.prometheus import Prometheus
 
 Json = dict[str, Any]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from testkit.prometheus import ran
 from tests.alerts.cases import CASES
 from tests.alerts.cases.case import Case
 from tests.alerts.cases.istio import failing
 from tests.alerts.healthy import as_pods, meshca, scraped
 from tests.alerts.promtool import RULES, alerts, fires, play, scenario, stays_silent
 from tests.alerts.samples import CHAIN, DAY, ENDS, HEALTHY, LEADS, RENEWAL, WATCHES, always, mesh, until
-from tests.support.prometheus import ran
 
 SEVERITIES = {"critical", "warning", "info"}
 

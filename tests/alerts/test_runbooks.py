@@ -17,10 +17,10 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from meshca.process.gauges import GAUGES
 from meshca.process.metrics import BUILD, COUNTERS, PROCESS
 from meshca.words.reasons import Found, Unfit
+from testkit import apiserver
+from testkit.kubectl import program as kubectl
 from tests.alerts.promtool import REPOSITORY, RUNBOOKS, alerts, expressions, groups
 from tests.e2e.process import OperatorProcess
-from tests.support import apiserver
-from tests.support.kubectl import program as kubectl
 
 PAGES = {page.stem: page.read_text() for page in sorted(RUNBOOKS.glob("*.md")) if page.stem != "README"}
 INDEX = (RUNBOOKS / "README.md").read_text()

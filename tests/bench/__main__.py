@@ -25,8 +25,8 @@ from typing import Any
 import aiohttp
 
 from meshca.words.names import CACERTS_KEYS
-from tests.support.apiserver import APIServer, running
-from tests.support.kubectl import program as kubectl_program
+from testkit.apiserver import APIServer, running
+from testkit.kubectl import program as kubectl_program
 
 REPOSITORY = Path(__file__).parents[2]
 NAMESPACE = "istio-system"

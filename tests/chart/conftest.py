@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from testkit import helm as programs
+from testkit.apiserver import APIServer
+from testkit.apiserver import required as apiserver_required
 from tests.chart.node import Node
 from tests.chart.release import NAMESPACE, TARGET, Helm
-from tests.support import helm as programs
-from tests.support.apiserver import APIServer
-from tests.support.apiserver import required as apiserver_required
 
 
 @pytest.fixture(scope="session")

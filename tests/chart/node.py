@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from demo.controlplane.kubeconfig import write_kubeconfig
+from testkit.apiserver import APIServer
+from testkit.controlplane.kubeconfig import write_kubeconfig
 from tests.chart.release import NAMESPACE, Helm, Json
 from tests.e2e.process import PATIENCE, OperatorProcess
-from tests.support.apiserver import APIServer
 
 CHECK = "meshca-check"
 

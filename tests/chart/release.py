@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.kubectl import program as kubectl_program
+from testkit.kubectl import program as kubectl_program
 
 CHART = Path(__file__).parents[2] / "charts" / "meshca"
 NAMESPACE = "meshca-system"

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from testkit.apiserver import free_port
 from tests.chart.release import CHART
-from tests.support.apiserver import free_port
 
 CHECK = CHART / "files" / "check.py"
 METRICS = 'meshca_build_info{version="0.1.0"} 1.0\nmeshca_leader '

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from testkit import helm as programs
+from testkit.apiserver import APIServer
+from testkit.kubectl import program as kubectl_program
 from tests.chart.release import CHART, NAMESPACE, TARGET, Completed, Helm, Json
-from tests.support import helm as programs
-from tests.support.apiserver import APIServer
-from tests.support.kubectl import program as kubectl_program
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 SERVED = ("--api-versions", "meshca.io/v1alpha1/MeshCA")

@@ -9,8 +9,8 @@ import yaml
 
 from charts import render_manifests, render_readme
 from meshca import __version__
+from testkit.kubectl import program as kubectl_program
 from tests.chart.release import CHART, NAMESPACE, Helm, Json
-from tests.support.kubectl import program as kubectl_program
 
 DEPLOY = render_manifests.DEPLOY
 BY_HAND = {"namespace.yaml", "kustomization.yaml"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from demo.controlplane import EmbeddedControlPlane, Fault
+from testkit.controlplane import EmbeddedControlPlane, Fault
 from tests.conformance.client import API, connect
 from tests.conformance.conftest import CRDS, WIDGETS, definition
 
@@ -174,7 +174,7 @@ async def test_a_namespace_takes_its_objects_along(api: API) -> None:
 
 
 def test_it_runs_as_a_program_until_it_is_told_to_end(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "demo.controlplane", "--kubeconfig", str(tmp_path / "kubeconfig")]
+    command = [sys.executable, "-m", "testkit.controlplane", "--kubeconfig", str(tmp_path / "kubeconfig")]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from testkit.kubectl import program as kubectl_program
 from tests.conformance.conftest import GROUP, definition
-from tests.support.kubectl import program as kubectl_program
 
 Kubectl = Callable[..., str]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from testkit.kubectl import program as kubectl_program
 from tests.conformance.client import API, owned
-from tests.support.kubectl import program as kubectl_program
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 HEAD = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from demo.controlplane import EmbeddedControlPlane
+from testkit.apiserver import APIServer
+from testkit.controlplane import EmbeddedControlPlane
 from tests.conformance.client import API, APPLY, JSON_PATCH, MERGE, Answer, connect
 from tests.conformance.conftest import GROUP, WIDGETS, serve_widgets
-from tests.support.apiserver import APIServer
 
 WRITES = 25
 Request = tuple[str, str, Any, str, dict[str, str]]

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from kubernetes import config
 
+from testkit.apiserver import APIServer
+from testkit.kubectl import program as kubectl_program
 from tests.crd.cluster import DEPLOY, Json, Kubectl, MeshCAs
-from tests.support.apiserver import APIServer
-from tests.support.kubectl import program as kubectl_program
 
 
 @pytest.fixture(scope="session")

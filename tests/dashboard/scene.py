@@ -13,12 +13,14 @@ from pathlib import Path
 import yaml
 from prometheus_client import generate_latest
 
-from demo.controlplane.faults import Fault
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.flow.memory import Findings
 from meshca.flow.registry import Registry, read_resource
 from meshca.process.metrics import Metrics, Process, ProcessGauges
+from testkit.controlplane.faults import Fault
+from testkit.loop import Loop, event_loop_in_a_thread
+from testkit.prometheus import Prometheus, running
 from tests.core.situations import NOW, lost, observed, published, spec
 from tests.dashboard.dashboard import Query, queries
 from tests.dashboard.exporter import served
@@ -26,8 +28,6 @@ from tests.dashboard.istiod import Istiod
 from tests.e2e.cluster import SECRETS
 from tests.e2e.mesh import Mesh
 from tests.e2e.world import World, embedded_world
-from tests.support.loop import Loop, event_loop_in_a_thread
-from tests.support.prometheus import Prometheus, running
 
 PATIENCE = 30.0
 """Seconds until Prometheus has seen what happened; one in fact."""

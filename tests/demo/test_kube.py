@@ -6,11 +6,11 @@ from contextlib import aclosing
 import pytest
 
 from demo.background import alongside
-from demo.controlplane import EmbeddedControlPlane
 from demo.kube import Cluster, RequestError, decoded
 from demo.mesh.certificates import fingerprint
 from demo.mesh.feed import feed
 from demo.mesh.mesh import Mesh
+from testkit.controlplane import EmbeddedControlPlane
 from tests.conftest import ControlPlane
 from tests.demo.authorities import Authority, cacerts
 from tests.demo.test_mesh import QUICK, is_under, until

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from demo.controlplane.kubeconfig import write_kubeconfig
+from testkit.apiserver import APIServer
+from testkit.controlplane.kubeconfig import write_kubeconfig
 from tests.e2e.cluster import DEPLOY, Access, Cluster, Json
-from tests.support.apiserver import APIServer
 
 HOME = "meshca-system"
 """The operator's namespace as deploy/ has it."""

@@ -11,9 +11,9 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
-from demo.controlplane import EmbeddedControlPlane
-from tests.support.apiserver import APIServer
-from tests.support.kubectl import program as kubectl_program
+from testkit.apiserver import APIServer
+from testkit.controlplane import EmbeddedControlPlane
+from testkit.kubectl import program as kubectl_program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.loop import Loop
+from testkit.loop import Loop
 
 PATIENCE = 240.0
 """Seconds that a scenario may take, its turn in the queue not counted."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from testkit.apiserver import APIServer, running
+from testkit.loop import Loop, event_loop_in_a_thread
 from tests.e2e.concurrently import Crowd, Runner, Scenario, scenarios
 from tests.e2e.world import World, embedded_world, real_world
-from tests.support.apiserver import APIServer, running
-from tests.support.loop import Loop, event_loop_in_a_thread
 
 AT_ONCE = 5
 """How many worlds, each with an operator process, run at a time."""

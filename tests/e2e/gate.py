@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from demo.controlplane.kubeconfig import write_kubeconfig
+from testkit.controlplane.kubeconfig import write_kubeconfig
 from tests.e2e.cluster import Access
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.process import free_port, launch
+from testkit.process import free_port, launch
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 30.0

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from demo.controlplane import Fault
+from testkit.controlplane import Fault
 from tests.e2e.account import RBAC, manifests
 from tests.e2e.cluster import MERGE, Json, RefusedError
 from tests.e2e.mesh import Mesh

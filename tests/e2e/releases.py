@@ -6,9 +6,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from testkit.programs import Unavailable
 from tests.e2e.process import REPOSITORY, OperatorProcess
 from tests.e2e.world import World
-from tests.support.programs import Unavailable
 
 RELEASED = "53e49927d83bab79ffc6883b4c83dffe6f98f95f"
 """The commit that clusters were installed from."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from demo.controlplane import Fault
+from testkit.controlplane import Fault
 from tests.e2e.cluster import CRD, SECRETS, Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh

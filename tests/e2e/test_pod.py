@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from meshca.settings import DEFAULT_METRICS_ADDRESS
+from testkit.apiserver import APIServer
 from tests.e2e.account import HOME, manifests
 from tests.e2e.cluster import DEPLOY, Access, Cluster, Json
-from tests.support.apiserver import APIServer
 
 DEPLOYED = {each["kind"]: each for each in manifests("deployment.yaml")}
 TEMPLATE = DEPLOYED["Deployment"]["spec"]["template"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from testkit.apiserver import APIServer
 from tests.e2e.account import HOME, RBAC, Account, installed, manifests, rights
 from tests.e2e.cluster import MERGE, MESHCAS, Access, Cluster, Json, RefusedError
-from tests.support.apiserver import APIServer
 
 
 @pytest.fixture(scope="module")

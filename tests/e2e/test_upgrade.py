@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from testkit.programs import required
 from tests.e2e.account import status
 from tests.e2e.cluster import Json
 from tests.e2e.concurrently import concurrently
@@ -18,7 +19,6 @@ from tests.e2e.freezer import Freezer
 from tests.e2e.phases import KINDS, LIFE, PHASES, WAY, Led, Phase
 from tests.e2e.releases import PRESENT, Release, check_out
 from tests.e2e.world import World
-from tests.support.programs import required
 
 pytestmark = pytest.mark.parametrize("plane", ["real"], indirect=True, scope="session")
 

@@ -10,14 +10,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from demo.controlplane import EmbeddedControlPlane
+from testkit.apiserver import APIServer
+from testkit.controlplane import EmbeddedControlPlane
 from tests.e2e.account import Account
 from tests.e2e.cluster import EVENTS, MESHCAS, SECRETS, Access, Cluster
 from tests.e2e.leaks import leaks
 from tests.e2e.mesh import Mesh
 from tests.e2e.process import OperatorProcess
 from tests.e2e.recorder import Recorder
-from tests.support.apiserver import APIServer
 
 
 class World:

@@ -18,12 +18,12 @@ import yaml
 from packaging.requirements import Requirement
 
 import meshca
-from demo.controlplane import EmbeddedControlPlane
-from demo.controlplane.kubeconfig import write_kubeconfig
+from testkit.controlplane import EmbeddedControlPlane
+from testkit.controlplane.kubeconfig import write_kubeconfig
+from testkit.process import free_port, launch
 from tests.e2e.account import deployed_container
 from tests.e2e.cluster import MESHCAS, Access, Cluster, secret_path
 from tests.image.dockerfile import REPOSITORY, Image, bytecode
-from tests.support.process import free_port, launch
 
 PATIENCE = 30.0
 NO_FILE = 'ulimit -f 0 && exec "$@"'

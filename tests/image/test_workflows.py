@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from testkit.helm import helm4
+from testkit.kubectl import program as kubectl_program
+from testkit.programs import go, required
 from tests.image.dockerfile import REPOSITORY
-from tests.support.helm import helm4
-from tests.support.kubectl import program as kubectl_program
-from tests.support.programs import go, required
 
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yaml"))
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"

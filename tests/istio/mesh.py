@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from demo.background import alongside
+from testkit.apiserver import APIServer
 from tests.conformance.client import connect
 from tests.istio import istiod, sidecar
 from tests.istio.binaries import Binaries
@@ -26,7 +27,6 @@ from tests.istio.load import Load
 from tests.istio.process import Process
 from tests.istio.sidecar import Sidecar
 from tests.istio.timeline import Timeline
-from tests.support.apiserver import APIServer
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 OPERATOR_NAMESPACE = "meshca-system"

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from testkit import apiserver as real
+from testkit.apiserver import APIServer
 from tests.istio import binaries as programs
 from tests.istio.binaries import Binaries
 from tests.istio.cluster import condition
 from tests.istio.istiod import LOADED, REFUSALS
 from tests.istio.mesh import Mesh, running
 from tests.istio.timeline import Sight
-from tests.support import apiserver as real
-from tests.support.apiserver import APIServer
 
 SOON = 60.0
 """Patience, in seconds, for what comes with the next renewal of the leaves, 15 s later."""

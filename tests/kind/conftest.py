@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.controlplane.kubeconfig import write_kubeconfig
+from testkit import apiserver
+from testkit.controlplane.kubeconfig import write_kubeconfig
 from tests.e2e.process import OperatorProcess
 from tests.kind.machine import Machine, machine
-from tests.support import apiserver
 
 
 @pytest.fixture(scope="package")

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.kubectl import program as kubectl_program
+from testkit.kubectl import program as kubectl_program
 
 KIND = Path(__file__).parents[2] / "kind"
 STANDINS = Path(__file__).parent / "standins"

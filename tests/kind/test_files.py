@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from testkit.programs import on_path, required
 from tests.kind.machine import KIND, STANDINS
-from tests.support.programs import on_path, required
 
 SCRIPTS = [*sorted(KIND.glob("*.sh")), *sorted(STANDINS.glob("*.sh"))]
 

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from testkit.process import free_port
 from tests.kind.machine import KIND
-from tests.support.process import free_port
 
 LINE = re.compile(r"requests=(\d+) failed=(\d+) unanswered=(\d+) ?(.*)\n")
 ANSWER = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"

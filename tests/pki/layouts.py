@@ -1,7 +1,7 @@
 """What is found in a Secret `cacerts`: whole CAs of others, in every layout, and what accidents leave of ours.
 
 `THEIRS` holds private keys of somebody else's and must never be written over; `DAMAGED` is to be repaired. `loads` is
-what istiod does, as tests/pki/istiodload confirms.
+what istiod does, as testkit/go/istiodload confirms.
 """
 
 from base64 import b64encode

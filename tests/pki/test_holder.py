@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from meshca.pki import cacerts, go_pem, holder, lenient
 from meshca.words.names import CA_CERT, CA_KEY, CACERTS_KEYS, CERT_CHAIN, ROOT_CERT
+from testkit.istiodload import istiodload, refusals
+from testkit.programs import required
 from tests.pki import layouts
 from tests.pki.factories import NOW, armored, pkcs8, rsa_key
 from tests.pki.layouts import DAMAGED, OUR_FILES, OUR_ROOT, OURS, THEIRS, Files, ca, huge_rsa_key
-from tests.support.istiodload import istiodload, refusals
-from tests.support.programs import required
 
 ALL = {f"theirs: {name}": each for name, each in THEIRS.items()} | {
     f"damaged: {name}": each for name, each in DAMAGED.items()

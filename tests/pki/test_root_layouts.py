@@ -16,10 +16,10 @@ from meshca.errors import PKIError
 from meshca.pki import certs, issue, keys, rehearsal, root, trust
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.reasons import Unfit
+from testkit.programs import required
 from tests.pki import validators
 from tests.pki.factories import LEAF_USAGES, PEER_PURPOSES, WORKLOAD, armored, key_usage, p256, pkcs8
 from tests.pki.root_layouts import KEY, P384_KEY, REFUSE, ROOTS, RSA, WARN
-from tests.support.programs import required
 
 WHERE = "Secret meshca-system/my-root"
 NOW = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251  # Envoy knows no other time

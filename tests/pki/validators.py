@@ -13,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tests.support.process import free_port
-from tests.support.programs import Unavailable, go, kept
+from testkit.process import free_port
+from testkit.programs import Unavailable, go, kept
 
 Json = dict[str, Any]
-_SOURCE = Path(__file__).with_name("gochain")
+_SOURCE = Path(__file__).parents[2] / "testkit" / "go" / "gochain"
 _V3 = "type.googleapis.com/envoy.extensions"
 _READY_SECONDS = 20
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from demo.controlplane import EmbeddedControlPlane
-from demo.controlplane.faults import Fault
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Connection, call, connect
 from meshca.cluster.election import LONGEST_SECONDS, Election, Timing
+from testkit.controlplane import EmbeddedControlPlane
+from testkit.controlplane.faults import Fault
 from tests.shell.virtual_time import in_virtual_time
 
 NAMESPACE = "meshca-system"

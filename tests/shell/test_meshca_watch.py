@@ -10,11 +10,11 @@ import kopf
 import pytest
 from aiohttp import web
 
-from demo.controlplane import EmbeddedControlPlane
-from demo.controlplane.faults import Fault
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Pulse, call, connect
 from meshca.cluster.meshca_watch import SILENCE_SECONDS, EndlessBackoffs, kopf_session, kopf_settings
+from testkit.controlplane import EmbeddedControlPlane
+from testkit.controlplane.faults import Fault
 from tests.shell.scripted_api import connected, status, stream
 from tests.shell.virtual_time import in_virtual_time
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.controlplane import EmbeddedControlPlane
-from demo.controlplane.faults import Fault
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import call, connect
 from meshca.cluster.store import Store
 from meshca.errors import StoreError
 from meshca.flow.registry import read_resource
 from meshca.flow.report import Reporter, condition_changes, merge_patch
+from testkit.controlplane import EmbeddedControlPlane
+from testkit.controlplane.faults import Fault
 
 
 def status(ready: str | None = None, reason: str = "Issued", stalled: str | None = None) -> dict[str, Any]:

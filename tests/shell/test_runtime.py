@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from demo.controlplane import EmbeddedControlPlane
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import connect
 from meshca.flow.registry import Registry
 from meshca.process.metrics import Metrics
 from meshca.process.operator import Operator
 from meshca.settings import Settings
+from testkit.controlplane import EmbeddedControlPlane
 
 
 @pytest.fixture

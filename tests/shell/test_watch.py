@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from demo.controlplane import EmbeddedControlPlane
-from demo.controlplane.faults import Fault
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Connection, call, connect
 from meshca.cluster.object_watch import (
@@ -22,6 +20,8 @@ from meshca.cluster.stream import SILENCE_SECONDS
 from meshca.errors import StoreError
 from meshca.words import names
 from meshca.words.ref import Ref
+from testkit.controlplane import EmbeddedControlPlane
+from testkit.controlplane.faults import Fault
 from tests.shell.scripted_api import Answer, connected, status, stream
 from tests.shell.virtual_time import in_virtual_time
 

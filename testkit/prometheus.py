@@ -10,14 +10,15 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.support import debian
-from tests.support.process import free_port, launched
-from tests.support.programs import required
+from testkit import debian
+from testkit.process import free_port, launched
+from testkit.programs import required
 
 READY_WITHIN = 30.0
 """Seconds until /-/ready; about one on a laptop."""
@@ -187,7 +188,7 @@ def _started(name: str, options: Mapping[str, str], home: Path) -> Iterator[None
 def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     def is_over() -> bool:
         with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
-            return bool(response.status == 200)
+            return bool(response.status == HTTPStatus.OK)
         return process.poll() is not None
 
     _wait(is_over, f"{log.stem} did not become ready")

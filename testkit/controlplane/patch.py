@@ -8,7 +8,7 @@ it leaves out the `$setElementOrder` and `$retainKeys` directives (they only ord
 import copy
 from typing import Any
 
-from demo.controlplane.resources import Schema
+from testkit.controlplane.resources import Schema
 
 
 class PatchError(Exception):

@@ -14,19 +14,19 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from demo.controlplane import errors
-from demo.controlplane.apply import NOTHING, Change, Writer
-from demo.controlplane.errors import Cause
-from demo.controlplane.fields import Fields
-from demo.controlplane.resources import METADATA, Object, Resource
-from demo.controlplane.rules import (
+from testkit.controlplane import errors
+from testkit.controlplane.apply import NOTHING, Change, Writer
+from testkit.controlplane.errors import Cause
+from testkit.controlplane.fields import Fields
+from testkit.controlplane.resources import METADATA, Object, Resource
+from testkit.controlplane.rules import (
     event_causes,
     finalizer_causes,
     metadata_causes,
     secret_causes,
     secret_update_causes,
 )
-from demo.controlplane.schema import default, drop_nulls, prune, validate
+from testkit.controlplane.schema import default, drop_nulls, prune, validate
 
 SERVER_SET = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
 GENERATION_GROUPS = ("apps", "policy", "networking.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io")

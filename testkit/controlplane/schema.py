@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from demo.controlplane.errors import Cause
-from demo.controlplane.fields import dotted, list_element
-from demo.controlplane.resources import METADATA, Schema
+from testkit.controlplane.errors import Cause
+from testkit.controlplane.fields import dotted, list_element
+from testkit.controlplane.resources import METADATA, Schema
 
 Check = Callable[[Schema, Any, str], Iterator[Cause]]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from demo.controlplane.resources import Schema
+from testkit.controlplane.resources import Schema
 
 Path = tuple[str, ...]
 Fields = frozenset[Path]

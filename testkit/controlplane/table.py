@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from demo.controlplane.resources import Object, Resource
+from testkit.controlplane.resources import Object, Resource
 
 Column = dict[str, Any]
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from demo.controlplane.errors import bad_request
-from demo.controlplane.resources import Object, Resource
+from testkit.controlplane.errors import bad_request
+from testkit.controlplane.resources import Object, Resource
 
 Predicate = Callable[[Object], bool]
 

@@ -1,4 +1,4 @@
-"""Ask Go itself whether istiod would start with the files of a Secret: tests/pki/istiodload, built once."""
+"""Ask Go itself whether istiod would start with the files of a Secret: testkit/go/istiodload, built once."""
 
 import hashlib
 import json
@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from tests.support.programs import Unavailable, go, kept
+from testkit.programs import Unavailable, go, kept
 
-SOURCE = Path(__file__).parents[1] / "pki" / "istiodload"
+SOURCE = Path(__file__).parent / "go" / "istiodload"
 
 
 def istiodload() -> Path:

@@ -8,9 +8,9 @@ import json
 import re
 from typing import Any
 
-from demo.controlplane.errors import Cause
-from demo.controlplane.events import CORE_NAMES
-from demo.controlplane.resources import Object, Resource
+from testkit.controlplane.errors import Cause
+from testkit.controlplane.events import CORE_NAMES
+from testkit.controlplane.resources import Object, Resource
 
 TLS_TYPE = "kubernetes.io/tls"
 DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")

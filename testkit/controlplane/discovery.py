@@ -8,7 +8,7 @@ server. Aggregated discovery is left out: clients fall back to these documents.
 from collections.abc import Iterable
 from typing import Any
 
-from demo.controlplane.resources import METADATA, Registry, Resource
+from testkit.controlplane.resources import METADATA, Registry, Resource
 
 GIT_VERSION = "v1.36.3"
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from demo.controlplane.errors import APIError
-from demo.controlplane.fields import (
+from testkit.controlplane.errors import APIError
+from testkit.controlplane.fields import (
     Fields,
     Path,
     children,
@@ -29,7 +29,7 @@ from demo.controlplane.fields import (
     to_fields_v1,
     with_named_parents,
 )
-from demo.controlplane.resources import Object, Schema
+from testkit.controlplane.resources import Object, Schema
 
 BEFORE_FIRST_APPLY = "before-first-apply"
 NOTHING: Fields = frozenset()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from demo.controlplane.resources import Resource
+from testkit.controlplane.resources import Resource
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from demo.controlplane import errors
-from demo.controlplane.apply import managed_fields, record_update
-from demo.controlplane.errors import Cause
-from demo.controlplane.resources import Object
-from demo.controlplane.strategy import Write
+from testkit.controlplane import errors
+from testkit.controlplane.apply import managed_fields, record_update
+from testkit.controlplane.errors import Cause
+from testkit.controlplane.resources import Object
+from testkit.controlplane.strategy import Write
 
 Forbids = Callable[[str, str], bool]
 """Told an HTTP method and a path; True when such requests are refused for good."""

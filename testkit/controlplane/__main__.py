@@ -1,4 +1,4 @@
-"""`python -m demo.controlplane`: serve until SIGTERM."""
+"""`python -m testkit.controlplane`: serve until SIGTERM."""
 
 import argparse
 import asyncio
@@ -6,11 +6,11 @@ import signal
 import sys
 from pathlib import Path
 
-from demo.controlplane.server import EmbeddedControlPlane
+from testkit.controlplane.server import EmbeddedControlPlane
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m demo.controlplane", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testkit.controlplane", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="loopback port; 0 for any free one")
     parser.add_argument("--kubeconfig", type=Path, required=True, help="where to write the credentials")
     return parser.parse_args()

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.support.programs import Unavailable, kept, say
+from testkit.programs import Unavailable, kept, say
 
 PACKAGES = {
     "prometheus": "prometheus",

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from demo.controlplane import errors, events
-from demo.controlplane.apply import apply, managed_fields, record_update
-from demo.controlplane.patch import PatchError, json_patch, merge_patch, strategic_merge
-from demo.controlplane.resources import CRD_GROUP, Object, Registry, Resource
-from demo.controlplane.reviews import Forbids, review
-from demo.controlplane.storage import Name, Storage
-from demo.controlplane.strategy import (
+from testkit.controlplane import errors, events
+from testkit.controlplane.apply import apply, managed_fields, record_update
+from testkit.controlplane.patch import PatchError, json_patch, merge_patch, strategic_merge
+from testkit.controlplane.resources import CRD_GROUP, Object, Registry, Resource
+from testkit.controlplane.reviews import Forbids, review
+from testkit.controlplane.storage import Name, Storage
+from testkit.controlplane.strategy import (
     Write,
     check_delete,
     check_patched,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from demo.controlplane.resources import Object
+from testkit.controlplane.resources import Object
 
 Key = tuple[str, str]
 """(group, plural) of a resource."""

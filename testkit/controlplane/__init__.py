@@ -6,7 +6,7 @@ runs the same requests against this and a real kube-apiserver.
 Left out: CEL, RBAC enforcement, admission, controllers, garbage collection.
 """
 
-from demo.controlplane.faults import Fault, Faults, LoggedRequest
-from demo.controlplane.server import EmbeddedControlPlane
+from testkit.controlplane.faults import Fault, Faults, LoggedRequest
+from testkit.controlplane.server import EmbeddedControlPlane
 
 __all__ = ["EmbeddedControlPlane", "Fault", "Faults", "LoggedRequest"]

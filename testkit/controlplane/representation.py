@@ -7,9 +7,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from demo.controlplane import events
-from demo.controlplane.resources import Object, Resource
-from demo.controlplane.table import partial, table
+from testkit.controlplane import events
+from testkit.controlplane.resources import Object, Resource
+from testkit.controlplane.table import partial, table
 
 
 class Form(Enum):

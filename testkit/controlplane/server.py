@@ -16,13 +16,13 @@ from typing import Self
 
 from aiohttp import web
 
-from demo.controlplane import discovery, errors
-from demo.controlplane.faults import Fault, Faults, LoggedRequest
-from demo.controlplane.kubeconfig import write_kubeconfig
-from demo.controlplane.operations import NAMESPACES, Operations
-from demo.controlplane.requests import Exchange, Route, route
-from demo.controlplane.strategy import Write
-from demo.controlplane.tls import server_context
+from testkit.controlplane import discovery, errors
+from testkit.controlplane.faults import Fault, Faults, LoggedRequest
+from testkit.controlplane.kubeconfig import write_kubeconfig
+from testkit.controlplane.operations import NAMESPACES, Operations
+from testkit.controlplane.requests import Exchange, Route, route
+from testkit.controlplane.strategy import Write
+from testkit.controlplane.tls import server_context
 
 OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")

@@ -11,14 +11,14 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from demo.controlplane import errors, protobuf
-from demo.controlplane.faults import Faults
-from demo.controlplane.operations import APPLY, PATCH_TYPES, Operations
-from demo.controlplane.representation import Representation, accepted_form
-from demo.controlplane.resources import Object, Registry, Resource
-from demo.controlplane.selectors import Predicate, selector
-from demo.controlplane.strategy import Write
-from demo.controlplane.watch import Watch
+from testkit.controlplane import errors, protobuf
+from testkit.controlplane.faults import Faults
+from testkit.controlplane.operations import APPLY, PATCH_TYPES, Operations
+from testkit.controlplane.representation import Representation, accepted_form
+from testkit.controlplane.resources import Object, Registry, Resource
+from testkit.controlplane.selectors import Predicate, selector
+from testkit.controlplane.strategy import Write
+from testkit.controlplane.watch import Watch
 
 DEFAULT_TIMEOUT = 1800.0
 """Seconds of a watch that asks for no timeout."""
