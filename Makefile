@@ -56,10 +56,10 @@ fix: $(VENV)/.dev ## Put style right
 	$(BIN)/ruff format
 
 generate: $(VENV)/.dev ## Write anew what is made from something else: deploy/, the chart's README, dashboard, docs/metrics.md
-	$(BIN)/python -m charts.render_manifests
-	$(BIN)/python -m charts.render_readme
-	$(BIN)/python -m docs.render_metrics
-	$(BIN)/python -m docs.dashboard
+	$(BIN)/python -m tools.manifests
+	$(BIN)/python -m tools.chart_readme
+	$(BIN)/python -m tools.metrics_page
+	$(BIN)/python -m tools.dashboard
 
 bench: $(VENV)/.dev ## Speed on a real kube-apiserver, at 1 and at 1,000 MeshCAs
 	$(BIN)/python -m tests.bench $(BENCH)

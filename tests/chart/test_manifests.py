@@ -7,32 +7,32 @@ from pathlib import Path
 import pytest
 import yaml
 
-from charts import render_manifests, render_readme
 from meshca import __version__
 from testkit.kubectl import program as kubectl_program
 from tests.chart.release import CHART, NAMESPACE, Helm, Json
+from tools import chart_readme
+from tools.manifests import DEPLOY, FILES, rendered
 
-DEPLOY = render_manifests.DEPLOY
 BY_HAND = {"namespace.yaml", "kustomization.yaml"}
 MARKS = {"helm.sh/chart", "helm.sh/resource-policy", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"}
 
 
 @pytest.fixture(scope="module")
 def manifests(helm: Helm) -> dict[str, str]:  # noqa: ARG001  # skips where there is no Helm
-    return render_manifests.rendered()
+    return rendered()
 
 
-@pytest.mark.parametrize("name", render_manifests.FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_deploy_is_up_to_date(manifests: dict[str, str], name: str) -> None:
     assert (DEPLOY / name).read_text("utf-8") == manifests[name], "run make generate"
 
 
 def test_every_file_in_deploy_is_made_or_written_by_hand() -> None:
-    assert {path.name for path in DEPLOY.glob("*.yaml")} == BY_HAND | set(render_manifests.FILES)
+    assert {path.name for path in DEPLOY.glob("*.yaml")} == BY_HAND | set(FILES)
 
 
 def test_the_readme_is_up_to_date() -> None:
-    assert render_readme.README.read_text("utf-8") == render_readme.rendered(), "run make generate"
+    assert chart_readme.README.read_text("utf-8") == chart_readme.rendered(), "run make generate"
 
 
 def test_helm_and_kubectl_install_the_same_objects(helm: Helm) -> None:
@@ -111,8 +111,8 @@ def test_the_package_installs_what_the_directory_does(helm: Helm, tmp_path: Path
     assert packaged.returncode == 0, packaged.stderr
     monitored = {"metrics": {"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}}
     command = ("template", "meshca", str(tmp_path / f"meshca-{__version__}.tgz"), "--namespace", NAMESPACE)
-    rendered = helm.run(*command, values=monitored)
-    assert list(yaml.safe_load_all(rendered.stdout)) == helm.template(values=monitored)
+    done = helm.run(*command, values=monitored)
+    assert list(yaml.safe_load_all(done.stdout)) == helm.template(values=monitored)
 
 
 def test_every_alert_is_as_the_file_has_it_but_for_the_labels_added(helm: Helm) -> None:
@@ -132,7 +132,7 @@ def test_the_chart_installs_this_version() -> None:
 
 def test_every_value_has_a_default_and_a_description() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
-    described = {path for path, _ in render_readme.values(schema) if "[]" not in path} - {"global"}
+    described = {path for path, _ in chart_readme.values(schema) if "[]" not in path} - {"global"}
     defaults = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
     assert set(_leaves(defaults, described)) == described
 

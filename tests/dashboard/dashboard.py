@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from docs.dashboard.__main__ import FILE
+from tools.dashboard.__main__ import FILE
 
 Json = dict[str, Any]
 DASHBOARD: Json = json.loads(FILE.read_text())

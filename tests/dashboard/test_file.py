@@ -6,12 +6,12 @@ from itertools import combinations
 
 import pytest
 
-from docs.dashboard.__main__ import FILE, PAGE, file, page
 from meshca.process.gauges import GAUGES
 from meshca.process.metrics import BUILD, COUNTERS, PROCESS
 from tests.dashboard.dashboard import DASHBOARD, PANELS, ROWS, Json, Query, queries
 from tests.dashboard.istiod import PROCESS as EVERY_PROCESS
 from tests.dashboard.istiod import REFUSALS
+from tools.dashboard.__main__ import FILE, PAGE, file, page
 
 BY_TITLE = {panel["title"]: panel for panel in PANELS}
 OURS = (

@@ -3,9 +3,9 @@
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from docs.render_metrics import PAGE, page
 from meshca.flow.registry import Registry
 from meshca.process.metrics import Metrics, Process, ProcessGauges
+from tools.metrics_page import PAGE, page
 
 
 def test_the_page_is_up_to_date() -> None:

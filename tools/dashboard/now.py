@@ -1,7 +1,7 @@
 """The first section: what is wrong, and what every MeshCA is doing."""
 
-from docs.dashboard.grafana import GOOD_AT_ZERO, Panel, column, instant, stat, table
-from docs.dashboard.queries import (
+from tools.dashboard.grafana import GOOD_AT_ZERO, Panel, column, instant, stat, table
+from tools.dashboard.queries import (
     DUE,
     ENDS,
     INTERMEDIATE_DUE,

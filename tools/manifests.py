@@ -10,8 +10,9 @@ from pathlib import Path
 
 from testkit.helm import helm4
 
-CHART = Path(__file__).parent / "meshca"
-DEPLOY = Path(__file__).parents[1] / "deploy"
+ROOT = Path(__file__).parents[1]
+CHART = ROOT / "charts" / "meshca"
+DEPLOY = ROOT / "deploy"
 
 HEAD = "# Made from charts/meshca/templates by `make generate`; change it there.\n"
 FILES = {

@@ -1,7 +1,7 @@
 """Istio's own gauges beside ours."""
 
-from docs.dashboard.grafana import Steps, band, column, graph, instant, query, table
-from docs.dashboard.queries import (
+from tools.dashboard.grafana import Steps, band, column, graph, instant, query, table
+from tools.dashboard.queries import (
     ENDS,
     INTERMEDIATE_ENDS,
     ISTIO_TARGETS,

@@ -1,7 +1,7 @@
 """How far rotations are, what they wait for, and what was done."""
 
-from docs.dashboard.grafana import band, column, graph, instant, query, table
-from docs.dashboard.queries import (
+from tools.dashboard.grafana import band, column, graph, instant, query, table
+from tools.dashboard.queries import (
     DUE,
     NO_MESHCA,
     NUMBERED_PHASES,

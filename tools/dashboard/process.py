@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from docs.dashboard.grafana import Panel, band, column, graph, instant, query, table
-from docs.dashboard.queries import here, max_by, rate
 from meshca.process.operator import LAG_SECONDS, WATCH_SILENCE_SECONDS
+from tools.dashboard.grafana import Panel, band, column, graph, instant, query, table
+from tools.dashboard.queries import here, max_by, rate
 
 NO_OPERATOR = "No operator is scraped"
 

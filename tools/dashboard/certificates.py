@@ -1,7 +1,7 @@
 """How long every root and intermediate lasts."""
 
-from docs.dashboard.grafana import column, graph, instant, limit, query, table
-from docs.dashboard.queries import (
+from tools.dashboard.grafana import column, graph, instant, limit, query, table
+from tools.dashboard.queries import (
     DAY,
     DUE,
     ENDS,

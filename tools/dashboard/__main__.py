@@ -3,17 +3,18 @@
 import json
 from pathlib import Path
 
-from docs.dashboard.certificates import CERTIFICATES
-from docs.dashboard.grafana import DATASOURCE, Json, Section, any_of, one_of, placed
-from docs.dashboard.istio import ISTIO
-from docs.dashboard.now import NOW
-from docs.dashboard.process import OPERATOR
-from docs.dashboard.queries import here, mesh
-from docs.dashboard.rotations import ROTATIONS
 from meshca.words.reasons import Done
+from tools.dashboard.certificates import CERTIFICATES
+from tools.dashboard.grafana import DATASOURCE, Json, Section, any_of, one_of, placed
+from tools.dashboard.istio import ISTIO
+from tools.dashboard.now import NOW
+from tools.dashboard.process import OPERATOR
+from tools.dashboard.queries import here, mesh
+from tools.dashboard.rotations import ROTATIONS
 
-FILE = Path(__file__).parents[2] / "charts" / "meshca" / "files" / "dashboard.json"
-PAGE = Path(__file__).parents[1] / "dashboard.md"
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "charts" / "meshca" / "files" / "dashboard.json"
+PAGE = ROOT / "docs" / "dashboard.md"
 DOCS = "https://github.com/meshca/meshca/blob/main/docs"
 
 SECTIONS = (
@@ -92,7 +93,7 @@ def file() -> str:
 HEAD = """\
 # The Grafana dashboard
 
-<!-- Written by docs/dashboard/, as the dashboard itself is. To change it: make generate -->
+<!-- Written by tools/dashboard/, as the dashboard itself is. To change it: make generate -->
 
 [dashboard.json](../charts/meshca/files/dashboard.json) is for Grafana 10 and newer with a Prometheus data source.
 
@@ -107,8 +108,8 @@ The variables choose data source, cluster, MeshCAs and targets. The purple marks
 rotations. What a panel says where there is nothing to show is on purpose: "No errors" is good news, "No MeshCA is
 reported" is not.
 
-To change it, edit [docs/dashboard/](dashboard/) and run `make generate`; what is edited in Grafana is lost with the
-next import. A test runs every query against a real Prometheus that scrapes a real operator.
+To change it, edit [tools/dashboard/](../tools/dashboard/) and run `make generate`; what is edited in Grafana is lost
+with the next import. A test runs every query against a real Prometheus that scrapes a real operator.
 """
 
 

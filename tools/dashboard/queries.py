@@ -1,7 +1,7 @@
 """PromQL for what several panels ask. Pods are folded away, so that a change of leader changes no line."""
 
-from docs.dashboard.grafana import Meanings, Steps
 from meshca.words.names import RETIRING, Phase, RootState
+from tools.dashboard.grafana import Meanings, Steps
 
 CLUSTER = 'cluster="$cluster"'
 DAY = 86400

@@ -1,4 +1,4 @@
-"""Render the chart's README: README.head.md, and a table of the values from values.schema.json and values.yaml.
+"""Render the chart's README: chart_readme.head.md, and a table of the values from values.schema.json and values.yaml.
 
 `make generate` runs it.
 """
@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-HERE = Path(__file__).parent
-CHART = HERE / "meshca"
+HEAD = Path(__file__).with_name("chart_readme.head.md")
+CHART = Path(__file__).parents[1] / "charts" / "meshca"
 README = CHART / "README.md"
 
 Json = dict[str, Any]
@@ -28,7 +28,7 @@ def rendered() -> str:
     defaults = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
     rows = (f"| `{path}` | {_default(path, defaults)} | {text} |" for path, text in values(schema) if path != "global")
     lines = ["| Value | Default | |", "| --- | --- | --- |", *rows]
-    return (HERE / "README.head.md").read_text("utf-8") + "\n".join(lines) + "\n"
+    return HEAD.read_text("utf-8") + "\n".join(lines) + "\n"
 
 
 def values(schema: Json, path: str = "") -> Iterator[tuple[str, str]]:

@@ -8,12 +8,12 @@ from meshca.process.metrics import BUILD, COUNTERS, PROCESS, Family
 from meshca.words.names import Phase
 from meshca.words.reasons import Done
 
-PAGE = Path(__file__).with_name("metrics.md")
+PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 
 HEAD = """\
 # Metrics
 
-<!-- Written by docs/render_metrics.py from operator/meshca/{gauges,metrics}.py. To change it: make generate -->
+<!-- Written by tools/metrics_page.py from operator/meshca/process/{gauges,metrics}.py. To change it: make generate -->
 
 Every pod serves them on `:8080/metrics`. The one that holds the lease has the series of the MeshCAs; a pod that stands
 by has those of its process only. So aggregate with `max by (...)`, and a change of leader changes no result.
