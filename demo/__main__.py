@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.background import alongside
-from demo.kube import Cluster, RequestError
+from demo.kube import connected
 from demo.picture import Line
 from demo.scene import Scene
 from demo.screen import has_colour, open_screen, paint
@@ -35,6 +35,7 @@ from demo.story import (
     start_operator,
 )
 from demo.verdict import judge, summarize
+from testkit.client import RequestError
 
 FRAME_SECONDS = 0.1
 STOP_SECONDS = 2.0
@@ -66,7 +67,7 @@ async def play(stack: AsyncExitStack, stage: Stage, scene: Scene, tale: Tale) ->
     """Play the acts; return the operator. What they need lives as long as `stack`."""
     kubeconfig = stage.directory / "kubeconfig"
     await start_cluster(stage, scene, kubeconfig)
-    cluster = await stack.enter_async_context(Cluster.connected(str(kubeconfig)))
+    cluster = await stack.enter_async_context(connected(kubeconfig))
     operator = await start_operator(stage, scene, kubeconfig)
     mesh = await start_mesh(stage, scene, cluster, kubeconfig)
     await stack.enter_async_context(alongside(follow_meshca(scene, cluster)))

@@ -9,15 +9,16 @@ from typing import Any
 
 import yaml
 
-from demo.kube import Cluster, Json, RequestError
+from demo.kube import connected, follow
 from demo.mesh.certificates import now
 from demo.mesh.report import Report
 from demo.scene import STEADY, Scene
-from demo.stage import REPOSITORY, Actor, Stage, free_port
+from demo.stage import Actor, Stage, free_port
+from testkit.client import Json
+from testkit.cluster import MESHCAS, Cluster, path_of, secret_path
 
 HERE = Path(__file__).resolve().parent
 NAMESPACE = "meshca-system"
-MESHCAS = "/apis/meshca.io/v1alpha1/meshcas"
 NAME = "mesh"
 TICK = 0.05
 READY_SECONDS = 40.0
@@ -61,26 +62,15 @@ async def start_cluster(stage: Stage, scene: Scene, kubeconfig: Path) -> None:
         "control plane", "testkit.controlplane", "--port", "0", "--kubeconfig", str(kubeconfig)
     )
     await until(stage, lambda: _says_ready(control_plane), READY_SECONDS, "the control plane to say its address")
-    async with Cluster.connected(str(kubeconfig)) as cluster:
-        for file in (HERE / "cluster.yaml", REPOSITORY / "deploy" / "crd.yaml"):
-            await apply(cluster, file)
-        while not await is_served(cluster, MESHCAS):  # nobody tells
-            stage.check()
-            await asyncio.sleep(TICK)
-
-
-async def is_served(cluster: Cluster, collection: str) -> bool:
-    """True when a resource can be listed: after its CRD came, the API server takes a moment (404, 429)."""
-    try:
-        return await cluster.get(collection) is not None
-    except RequestError:
-        return False
+    async with connected(kubeconfig) as cluster:
+        await apply(cluster, HERE / "cluster.yaml")
+        await cluster.install()
 
 
 async def apply(cluster: Cluster, file: Path) -> None:
     """`kubectl apply -f`."""
     for manifest in yaml.safe_load_all(file.read_text("utf-8")):  # noqa: ASYNC240  # a small file
-        await cluster.apply(manifest)
+        await cluster.apply(path_of(manifest), manifest)
 
 
 async def start_operator(stage: Stage, scene: Scene, kubeconfig: Path) -> Actor:
@@ -103,7 +93,7 @@ async def start_mesh(stage: Stage, scene: Scene, cluster: Cluster, kubeconfig: P
 
 async def follow_meshca(scene: Scene, cluster: Cluster) -> None:
     """Keep the scene's status up to date."""
-    async for meshca in cluster.follow(MESHCAS, NAME):
+    async for meshca in follow(cluster, MESHCAS, NAME):
         scene.status_changed((meshca or {}).get("status") or {})
 
 
@@ -158,8 +148,7 @@ async def see_rotation(stage: Stage, scene: Scene, tale: Tale, cluster: Cluster)
     )
     tale.after = scene.status
     revision = tale.before["roots"][0]["revision"]
-    path = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}-root-{revision}"
-    tale.is_key_destroyed = await cluster.get(path) is None
+    tale.is_key_destroyed = await cluster.get(secret_path(NAMESPACE, f"{NAME}-root-{revision}")) is None
     await asyncio.sleep(CALM_SECONDS)
     tale.end = scene.report
 

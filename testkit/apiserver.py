@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from testkit import programs
+from testkit.client import Access
 from testkit.controlplane.kubeconfig import write_kubeconfig
 from testkit.process import free_port, launched
 from testkit.programs import Unavailable, kept, say
@@ -48,13 +49,9 @@ class Binaries:
 
 
 @dataclass(frozen=True)
-class APIServer:
+class APIServer(Access):
     """A running one, and the way in for system:masters."""
 
-    url: str
-    token: str
-    ca_pem: bytes
-    kubeconfig: Path
     audit_log: Path
 
     def audited(self, about: str = "") -> Iterator[dict[str, Any]]:

@@ -8,7 +8,6 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from testkit import apiserver as real
 from testkit import programs
 from testkit.apiserver import APIServer
+from testkit.client import Access
 from testkit.controlplane import EmbeddedControlPlane
 from testkit.loop import event_loop_in_a_thread
 
@@ -42,14 +42,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @dataclass(frozen=True)
-class ControlPlane:
+class ControlPlane(Access):
     """A control plane as a client sees it. `kind` is "embedded" or "real"."""
 
     kind: str
-    url: str
-    token: str
-    kubeconfig: Path
-    ca_pem: bytes = b""
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +75,8 @@ async def embedded() -> AsyncIterator[EmbeddedControlPlane]:
 @pytest.fixture(scope="session", params=["embedded", "real"])
 def control_plane(request: pytest.FixtureRequest) -> ControlPlane:
     """Both, in turn: what holds on one must hold on the other."""
-    if request.param == "embedded":
-        server: EmbeddedControlPlane = request.getfixturevalue("shared_embedded")
-        return ControlPlane("embedded", server.url, server.token, server.kubeconfig, server.ca_pem)
-    running: APIServer = request.getfixturevalue("apiserver")
-    return ControlPlane("real", running.url, running.token, running.kubeconfig, running.ca_pem)
+    server = request.getfixturevalue("shared_embedded" if request.param == "embedded" else "apiserver")
+    return ControlPlane(server.url, server.token, server.ca_pem, server.kubeconfig, request.param)
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import asyncio
 import sys
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
-from demo.kube import Cluster
+from demo.kube import connected
 from demo.mesh.feed import feed
 from demo.mesh.mesh import Mesh, Settings
 
@@ -23,9 +24,9 @@ async def print_reports(mesh: Mesh) -> None:
         await asyncio.sleep(REPORT_SECONDS)
 
 
-async def run(kubeconfig: str, settings: Settings) -> None:
+async def run(kubeconfig: Path, settings: Settings) -> None:
     """Run until standard input ends."""
-    async with Cluster.connected(kubeconfig) as cluster, Mesh(settings).running() as mesh:
+    async with connected(kubeconfig) as cluster, Mesh(settings).running() as mesh:
         parts = [asyncio.create_task(part) for part in (feed(mesh, cluster), print_reports(mesh), _end_of_input())]
         done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         for part in parts:
@@ -42,7 +43,7 @@ async def _end_of_input() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m demo.mesh", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kubeconfig", required=True)
+    parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--leaf-seconds", type=float, default=Settings.leaf_ttl.total_seconds())
     parser.add_argument("--handshakes-per-second", type=float, default=Settings.handshakes_per_second)
     arguments = parser.parse_args()

@@ -7,66 +7,27 @@ holds its complete `cacerts`. Requests are counted in the API server's audit log
 
 import argparse
 import asyncio
-import json
 import os
 import signal
-import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from meshca.words.names import CACERTS_KEYS
 from testkit.apiserver import APIServer, running
-from testkit.kubectl import program as kubectl_program
+from testkit.cluster import MESHCAS, Cluster
 
 REPOSITORY = Path(__file__).parents[2]
 NAMESPACE = "istio-system"
-MESHCAS = "/apis/meshca.io/v1alpha1/meshcas"
+CACERTS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 WRITES = {"create", "update", "patch", "delete"}
 ONE_BY_ONE = 30
 IDLE_SECONDS = 60
-
-
-class Client:
-    """Enough of an API client to create objects and to watch them."""
-
-    def __init__(self, server: APIServer, session: aiohttp.ClientSession) -> None:
-        self._server, self._session = server, session
-
-    async def create(self, path: str, body: dict[str, Any]) -> None:
-        async with self._session.post(self._server.url + path, json=body) as response:
-            if response.status not in {201, 409}:
-                raise RuntimeError(await response.text())
-
-    async def delete_all(self, path: str) -> None:
-        async with self._session.delete(self._server.url + path) as response:
-            if response.status != 200:
-                raise RuntimeError(await response.text())
-
-    async def watch(self, path: str) -> AsyncIterator[dict[str, Any]]:
-        url = f"{self._server.url}{path}?watch=true"
-        async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=None), read_bufsize=2**22) as response:
-            async for line in response.content:
-                yield json.loads(line)["object"]
-
-
-@asynccontextmanager
-async def connected(server: APIServer) -> AsyncIterator[Client]:
-    """Connect as the cluster's administrator."""
-    trust = ssl.create_default_context(cadata=server.ca_pem.decode())
-    headers = {"Authorization": f"Bearer {server.token}", "User-Agent": "bench"}
-    connector = aiohttp.TCPConnector(ssl=trust, limit=64)
-    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-        yield Client(server, session)
 
 
 def meshca(name: str) -> dict[str, Any]:
@@ -123,36 +84,38 @@ def writes(made: list[tuple[str, str]]) -> list[tuple[str, str]]:
 class Complete:
     """When each `cacerts` became complete, as a watch saw it."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Cluster) -> None:
         self.at: dict[str, float] = {}
         self._client = client
         self._news = asyncio.Condition()
 
     async def follow(self) -> None:
-        async for secret in self._client.watch(f"/api/v1/namespaces/{NAMESPACE}/secrets"):
-            if set(CACERTS_KEYS) <= set(secret.get("data") or {}):
-                self.at.setdefault(secret["metadata"]["name"], time.monotonic())
-                async with self._news:
-                    self._news.notify_all()
+        async with self._client.watch(CACERTS) as events:
+            async for event in events:
+                secret = event["object"]
+                if set(CACERTS_KEYS) <= set(secret.get("data") or {}):
+                    self.at.setdefault(secret["metadata"]["name"], time.monotonic())
+                    async with self._news:
+                        self._news.notify_all()
 
     async def wait(self, names: set[str]) -> None:
         async with self._news:
             await self._news.wait_for(lambda: names <= set(self.at))
 
 
-async def one_by_one(client: Client, complete: Complete, count: int, prefix: str = "one") -> list[float]:
+async def one_by_one(client: Cluster, complete: Complete, count: int, prefix: str = "one") -> list[float]:
     """Return the milliseconds from apply to complete `cacerts`, one MeshCA after the other."""
     taken = []
     for number in range(count):
         began = time.monotonic()
-        await client.create(MESHCAS, meshca(f"{prefix}-{number}"))
+        await client.request("POST", MESHCAS, meshca(f"{prefix}-{number}"))
         await complete.wait({f"cacerts-{prefix}-{number}"})
         taken.append((complete.at[f"cacerts-{prefix}-{number}"] - began) * 1000)
         await asyncio.sleep(0.2)
     return taken
 
 
-async def burst(client: Client, complete: Complete, count: int, prefix: str = "many") -> float:
+async def burst(client: Cluster, complete: Complete, count: int, prefix: str = "many") -> float:
     """Return the seconds until all of many MeshCAs that were applied at once are ready."""
     names = [f"{prefix}-{number}" for number in range(count)]
     began = time.monotonic()
@@ -161,7 +124,7 @@ async def burst(client: Client, complete: Complete, count: int, prefix: str = "m
 
     async def create(name: str) -> None:
         async with lanes:
-            await client.create(MESHCAS, meshca(name))
+            await client.request("POST", MESHCAS, meshca(name))
 
     await asyncio.gather(*(create(name) for name in names))
     await complete.wait({f"cacerts-{name}" for name in names})
@@ -169,20 +132,21 @@ async def burst(client: Client, complete: Complete, count: int, prefix: str = "m
     return time.monotonic() - began
 
 
-async def _all_ready(client: Client, names: set[str]) -> None:
+async def _all_ready(client: Cluster, names: set[str]) -> None:
     waiting = set(names)
-    async for body in client.watch(MESHCAS):
-        conditions = (body.get("status") or {}).get("conditions") or []
-        if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
-            waiting.discard(body["metadata"]["name"])
-        if not waiting:
-            return
+    async with client.watch(MESHCAS) as events:
+        async for event in events:
+            conditions = (event["object"].get("status") or {}).get("conditions") or []
+            if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
+                waiting.discard(event["object"]["metadata"]["name"])
+            if not waiting:
+                return
 
 
 async def floor(server: APIServer, count: int, directory: Path) -> None:
     """Measure an empty kopf operator on the same API server; leave nothing of it behind."""
     operator = Operator(server.kubeconfig, directory / "floor.log", FLOOR)
-    async with connected(server) as client:
+    async with Cluster(server, "bench") as client:
         complete = Complete(client)
         following = asyncio.create_task(complete.follow())
         await asyncio.sleep(3)
@@ -195,18 +159,21 @@ async def floor(server: APIServer, count: int, directory: Path) -> None:
         print(f"floor: all ready, N={count:<18}{seconds:8.1f} s ({count / seconds:.0f}/s)")
         print(f"floor: CPU per object               {used:8.2f} ms")
         operator.stop()
-        for path in (MESHCAS, f"/api/v1/namespaces/{NAMESPACE}/secrets"):
-            await client.delete_all(path)
+        for path in (MESHCAS, CACERTS):
+            await client.delete(path)
         following.cancel()
 
 
 async def bench(server: APIServer, count: int, directory: Path) -> None:
     """Measure and print."""
-    kubectl(server)
+    async with Cluster(server, "bench") as client:
+        await client.install()
+        for namespace in (NAMESPACE, "meshca-system"):
+            await client.add_namespace(namespace)
     await floor(server, count, directory)
     log = directory / "operator.log"
     operator = Operator(server.kubeconfig, log)
-    async with connected(server) as client:
+    async with Cluster(server, "bench") as client:
         complete = Complete(client)
         following = asyncio.create_task(complete.follow())
         await asyncio.sleep(3)
@@ -250,17 +217,6 @@ async def settled(server: APIServer, before: int, count: int) -> None:
         now = len([each for each in requests(server, before) if each[1] != "leases"])
         if now != last:
             last, since = now, time.monotonic()
-
-
-def kubectl(server: APIServer) -> None:
-    """Install the CRD and the namespaces."""
-    environment = os.environ | {"KUBECONFIG": str(server.kubeconfig)}
-    for arguments in (
-        ["apply", "-f", str(REPOSITORY / "deploy" / "crd.yaml")],
-        ["create", "namespace", NAMESPACE],
-        ["create", "namespace", "meshca-system"],
-    ):
-        subprocess.run([kubectl_program(), *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from testkit.kubectl import program as kubectl_program
+from testkit.kubectl import Completed, Kubectl
 
 CHART = Path(__file__).parents[2] / "charts" / "meshca"
 NAMESPACE = "meshca-system"
@@ -19,7 +19,6 @@ WAIT = ("install", "upgrade", "rollback", "test")
 """The verbs that wait for hooks, five minutes if they are not told otherwise."""
 
 Json = dict[str, Any]
-Completed = subprocess.CompletedProcess[str]
 
 
 class Helm:
@@ -33,6 +32,7 @@ class Helm:
 
     def __init__(self, program: Path, home: Path, kubeconfig: Path = Path(os.devnull)) -> None:
         self._program = program
+        self._kubectl = Kubectl(kubeconfig, home)
         self._environment = os.environ | {"KUBECONFIG": str(kubeconfig), "HOME": str(home)}
         self._environment |= {f"HELM_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
 
@@ -60,7 +60,7 @@ class Helm:
         return done.stdout
 
     def kubectl(self, *arguments: str, stdin: str = "") -> Completed:
-        return self._completed([kubectl_program(), *arguments], stdin)
+        return self._kubectl(*arguments, stdin=stdin)
 
     def get(self, *arguments: str) -> Json:
         """Return an object, or a list of them."""

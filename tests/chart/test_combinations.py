@@ -1,8 +1,6 @@
 """Combinations of values, each rendered and judged by a real API server, those of prometheus-operator included."""
 
 import itertools
-import os
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +9,7 @@ import yaml
 
 from testkit import helm as programs
 from testkit.apiserver import APIServer
-from testkit.kubectl import program as kubectl_program
+from testkit.kubectl import Kubectl
 from tests.chart.release import CHART, NAMESPACE, TARGET, Completed, Helm, Json
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -257,20 +255,13 @@ Judge = Callable[[list[Json]], Completed]
 def judged(apiserver: APIServer, helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> Judge:
     """Says what the API server would answer to objects; nothing is stored."""
     crds = programs.required(programs.prometheus_operator_crds)
-    environment = os.environ | {"KUBECONFIG": str(apiserver.kubeconfig), "HOME": str(tmp_path_factory.mktemp("kube"))}
-
-    def kubectl(*arguments: str, stdin: str = "") -> Completed:
-        command = [kubectl_program(), *arguments]
-        return subprocess.run(command, input=stdin, env=environment, text=True, capture_output=True, check=False)
-
+    kubectl = Kubectl(apiserver.kubeconfig, home=tmp_path_factory.mktemp("kube"))
     for namespace in (NAMESPACE, TARGET):
         kubectl("create", "namespace", namespace)
     api = [it for it in helm.template() if it["kind"] == "CustomResourceDefinition"]
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(api))
-    applied = kubectl("apply", "--server-side", *itertools.chain.from_iterable(("-f", str(path)) for path in crds))
-    assert applied.returncode == 0, applied.stderr
-    established = kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    assert established.returncode == 0, established.stderr
+    kubectl.done("apply", "--server-side", *itertools.chain.from_iterable(("-f", str(path)) for path in crds))
+    kubectl.done("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     judge = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
     return lambda objects: kubectl(*judge, stdin=yaml.safe_dump_all(objects))
 

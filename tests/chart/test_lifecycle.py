@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from testkit.cluster import DEPLOY
 from tests.chart.node import Node
 from tests.chart.release import CHART, NAMESPACE, TARGET, Helm, Json
-from tests.crd.cluster import DEPLOY
 
 CRD = "meshcas.meshca.io"
 OURS = "app.kubernetes.io/part-of=meshca"

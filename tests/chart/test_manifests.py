@@ -1,14 +1,13 @@
 """The chart, and what is made from it: deploy/ and the README are up to date, and install the same objects."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from meshca import __version__
-from testkit.kubectl import program as kubectl_program
+from testkit.kubectl import Kubectl
 from tests.chart.release import CHART, NAMESPACE, Helm, Json
 from tools import chart_readme
 from tools.manifests import DEPLOY, FILES, rendered
@@ -36,8 +35,8 @@ def test_the_readme_is_up_to_date() -> None:
 
 
 def test_helm_and_kubectl_install_the_same_objects(helm: Helm) -> None:
-    built = subprocess.run([kubectl_program(), "kustomize", str(DEPLOY)], capture_output=True, text=True, check=True)
-    by_kubectl = _by_name([it for it in yaml.safe_load_all(built.stdout) if it["kind"] != "Namespace"])
+    built = Kubectl().done("kustomize", str(DEPLOY))
+    by_kubectl = _by_name([it for it in yaml.safe_load_all(built) if it["kind"] != "Namespace"])
     by_helm = _by_name([_without_marks(it) for it in helm.template("--skip-tests")])
     assert by_helm == by_kubectl
 

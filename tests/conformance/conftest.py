@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from testkit.client import Access
 from tests.conformance.client import API, connect
 
 GROUP = "conformance.meshca.io"
@@ -97,7 +98,7 @@ async def serve_widgets(api: API) -> None:
 @pytest.fixture
 async def api(control_plane: Any, unique: str) -> AsyncIterator[API]:
     plane = control_plane
-    async with connect(plane.url, plane.token, plane.ca_pem, plane.kind, unique) as connected:
+    async with connect(Access.of(plane), plane.kind, unique) as connected:
         yield connected
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.client import API, APPLY, MERGE, entries, owned
+from testkit.client import APPLY, MERGE
+from tests.conformance.client import API, entries, owned
 from tests.conformance.conftest import WIDGETS
 
 A, B = "YQ==", "Yg=="

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from testkit.client import Access
 from testkit.controlplane import EmbeddedControlPlane, Fault
 from tests.conformance.client import API, connect
 from tests.conformance.conftest import CRDS, WIDGETS, definition
@@ -18,7 +19,7 @@ from tests.conformance.conftest import CRDS, WIDGETS, definition
 
 @pytest.fixture
 async def api(embedded: EmbeddedControlPlane) -> AsyncIterator[API]:
-    async with connect(embedded.url, embedded.token, embedded.ca_pem, "embedded", "ns") as connected:
+    async with connect(Access.of(embedded), "embedded", "ns") as connected:
         yield connected
 
 
@@ -130,7 +131,7 @@ async def test_a_muted_watch_stays_open_and_silent(api: API, embedded: EmbeddedC
 async def test_bookmarks_carry_the_version_of_the_moment() -> None:
     async with (
         EmbeddedControlPlane(bookmark_interval=0.05) as embedded,
-        connect(embedded.url, embedded.token, embedded.ca_pem, "embedded", "ns") as api,
+        connect(Access.of(embedded), "embedded", "ns") as api,
         api.watch(api.secrets, allowWatchBookmarks="true") as stream,
     ):
         moved = await api("POST", "/api/v1/namespaces", {"metadata": {"name": "elsewhere"}})
@@ -153,7 +154,7 @@ async def test_the_clock_can_be_another() -> None:
     moment = datetime(2040, 1, 2, 3, 4, 5, tzinfo=UTC)
     async with (
         EmbeddedControlPlane(clock=lambda: moment) as embedded,
-        connect(embedded.url, embedded.token, embedded.ca_pem, "embedded", "ns") as api,
+        connect(Access.of(embedded), "embedded", "ns") as api,
     ):
         answer = await api.apply_secret("s", {"a": "YQ=="})
     assert answer.headers["Date"] == "Mon, 02 Jan 2040 03:04:05 GMT"

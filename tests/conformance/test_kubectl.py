@@ -1,31 +1,25 @@
 """What a person does with kubectl, on both control planes."""
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testkit.kubectl import program as kubectl_program
+from testkit.kubectl import Kubectl
 from tests.conformance.conftest import GROUP, definition
 
-Kubectl = Callable[..., str]
+Run = Callable[..., str]
 
 
 @pytest.fixture
-def kubectl(control_plane: Any, tmp_path: Path) -> Kubectl:
+def kubectl(control_plane: Any, tmp_path: Path) -> Run:
     """Runs kubectl in a HOME of its own (it caches discovery there); returns its output, stderr after stdout."""
-    program = kubectl_program()
-    environment = os.environ | {"KUBECONFIG": str(control_plane.kubeconfig), "HOME": str(tmp_path)}
+    program = Kubectl(control_plane.kubeconfig, home=tmp_path)
 
-    def run(*arguments: str, stdin: Any = None, fails: bool = False) -> str:
-        text = json.dumps(stdin) if stdin is not None else None
-        done = subprocess.run(
-            [program, *arguments], input=text, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+    def run(*arguments: str, stdin: Any = "", fails: bool = False) -> str:
+        done = program(*arguments, stdin=stdin)
         assert bool(done.returncode) is fails, done.stderr
         return done.stdout + done.stderr
 
@@ -33,13 +27,13 @@ def kubectl(control_plane: Any, tmp_path: Path) -> Kubectl:
 
 
 @pytest.fixture
-def widget(kubectl: Kubectl, unique: str) -> dict[str, Any]:
+def widget(kubectl: Run, unique: str) -> dict[str, Any]:
     kubectl("apply", "-f", "-", stdin=definition())
     kubectl("wait", "--for=condition=Established", f"crd/widgets.{GROUP}", "--timeout=20s")
     return {"apiVersion": f"{GROUP}/v1", "kind": "Widget", "metadata": {"name": unique}, "spec": {}}
 
 
-def test_apply_get_edit_and_delete(kubectl: Kubectl, widget: dict[str, Any], unique: str) -> None:
+def test_apply_get_edit_and_delete(kubectl: Run, widget: dict[str, Any], unique: str) -> None:
     assert kubectl("apply", "-f", "-", stdin=widget) == f"widget.{GROUP}/{unique} created\n"
     assert kubectl("apply", "-f", "-", stdin=widget) == f"widget.{GROUP}/{unique} unchanged\n"
     widget["spec"]["size"] = 7
@@ -54,7 +48,7 @@ def test_apply_get_edit_and_delete(kubectl: Kubectl, widget: dict[str, Any], uni
     assert "NotFound" in kubectl("get", "wd", unique, fails=True)
 
 
-def test_server_side_apply(kubectl: Kubectl, widget: dict[str, Any], unique: str) -> None:
+def test_server_side_apply(kubectl: Run, widget: dict[str, Any], unique: str) -> None:
     applied = kubectl("apply", "--server-side", "-f", "-", stdin=widget)
     assert applied == f"widget.{GROUP}/{unique} serverside-applied\n"
     widget["spec"]["mode"] = "Fast"
@@ -64,18 +58,18 @@ def test_server_side_apply(kubectl: Kubectl, widget: dict[str, Any], unique: str
     assert 'conflict with "other": .spec.mode' in refused
 
 
-def test_a_typo_is_answered_with_the_field(kubectl: Kubectl, widget: dict[str, Any]) -> None:
+def test_a_typo_is_answered_with_the_field(kubectl: Run, widget: dict[str, Any]) -> None:
     widget["spec"]["sise"] = 7
     assert 'unknown field "spec.sise"' in kubectl("apply", "-f", "-", stdin=widget, fails=True)
 
 
-def test_a_wrong_value_is_answered_with_the_field(kubectl: Kubectl, widget: dict[str, Any]) -> None:
+def test_a_wrong_value_is_answered_with_the_field(kubectl: Run, widget: dict[str, Any]) -> None:
     widget["spec"]["size"] = 70
     refused = kubectl("apply", "-f", "-", stdin=widget, fails=True)
     assert "spec.size: Invalid value: 70: spec.size in body should be less than or equal to 10" in refused
 
 
-def test_wait_returns_when_the_condition_comes(kubectl: Kubectl, widget: dict[str, Any], unique: str) -> None:
+def test_wait_returns_when_the_condition_comes(kubectl: Run, widget: dict[str, Any], unique: str) -> None:
     kubectl("apply", "-f", "-", stdin=widget)
     status = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     kubectl("patch", "wd", unique, "--subresource=status", "--type=merge", "-p", json.dumps(status))
@@ -83,13 +77,13 @@ def test_wait_returns_when_the_condition_comes(kubectl: Kubectl, widget: dict[st
     assert "timed out" in kubectl("wait", "--for=condition=Stalled", f"wd/{unique}", "--timeout=1s", fails=True)
 
 
-def test_get_watches(kubectl: Kubectl, widget: dict[str, Any], unique: str) -> None:
+def test_get_watches(kubectl: Run, widget: dict[str, Any], unique: str) -> None:
     kubectl("apply", "-f", "-", stdin=widget)
     rows = kubectl("get", "wd", unique, "-w", "--request-timeout=2s").splitlines()
     assert rows[1].split()[0] == unique
 
 
-def test_describe_shows_events(kubectl: Kubectl, widget: dict[str, Any], unique: str) -> None:
+def test_describe_shows_events(kubectl: Run, widget: dict[str, Any], unique: str) -> None:
     kubectl("apply", "-f", "-", stdin=widget)
     uid = json.loads(kubectl("get", "wd", unique, "-o", "json"))["metadata"]["uid"]
     event = {
@@ -111,12 +105,12 @@ def test_describe_shows_events(kubectl: Kubectl, widget: dict[str, Any], unique:
     assert "Issued root 1" in described
 
 
-def test_explain_reads_the_schema(kubectl: Kubectl, widget: dict[str, Any]) -> None:
+def test_explain_reads_the_schema(kubectl: Run, widget: dict[str, Any]) -> None:
     explained = kubectl("explain", f"{widget['kind'].lower()}.spec.mode")
     assert explained.split("ENUM:")[1].split()[:2] == ["Slow", "Fast"]
 
 
-def test_secrets_and_namespaces_are_created_from_the_command_line(kubectl: Kubectl, unique: str) -> None:
+def test_secrets_and_namespaces_are_created_from_the_command_line(kubectl: Run, unique: str) -> None:
     kubectl("create", "namespace", unique)
     kubectl("create", "secret", "generic", "s", "-n", unique, "--from-literal=a=b")
     kubectl("create", "configmap", "c", "-n", unique, "--from-literal=a=b")
@@ -130,7 +124,7 @@ def test_secrets_and_namespaces_are_created_from_the_command_line(kubectl: Kubec
     kubectl("delete", "secret", "s", "-n", unique)
 
 
-def test_a_deployment_is_applied_patched_and_replaced(kubectl: Kubectl, unique: str) -> None:
+def test_a_deployment_is_applied_patched_and_replaced(kubectl: Run, unique: str) -> None:
     kubectl("create", "namespace", unique)
     container = {
         "name": "main",

@@ -1,13 +1,11 @@
 """SelfSubjectAccessReview: who asks what it may do is told, and nothing is kept."""
 
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testkit.kubectl import program as kubectl_program
+from testkit.kubectl import Kubectl
 from tests.conformance.client import API, owned
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -73,7 +71,6 @@ async def test_discovery_says_that_reviews_are_only_created(api: API) -> None:
 
 
 def test_kubectl_can_ask(control_plane: Any, tmp_path: Path) -> None:
-    environment = os.environ | {"KUBECONFIG": str(control_plane.kubeconfig), "HOME": str(tmp_path)}
-    command = [kubectl_program(), "auth", "can-i", "list", "secrets", "--all-namespaces"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    kubectl = Kubectl(control_plane.kubeconfig, home=tmp_path)
+    done = kubectl("auth", "can-i", "list", "secrets", "--all-namespaces")
     assert (done.returncode, done.stdout) == (0, "yes\n"), done.stderr

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from testkit.apiserver import APIServer
+from testkit.client import APPLY, JSON_PATCH, MERGE, Access, Answer
 from testkit.controlplane import EmbeddedControlPlane
-from tests.conformance.client import API, APPLY, JSON_PATCH, MERGE, Answer, connect
+from tests.conformance.client import API, connect
 from tests.conformance.conftest import GROUP, WIDGETS, serve_widgets
 
 WRITES = 25
@@ -152,8 +153,8 @@ async def test_both_answer_alike(
     body_of = _secret if kind == "secrets" else _widget
     ours, theirs = shared_embedded, apiserver
     async with (
-        connect(ours.url, ours.token, ours.ca_pem, "embedded", unique) as embedded,
-        connect(theirs.url, theirs.token, theirs.ca_pem, "real", unique) as real,
+        connect(Access.of(ours), "embedded", unique) as embedded,
+        connect(Access.of(theirs), "real", unique) as real,
     ):
         await serve_widgets(embedded)
         await serve_widgets(real)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.client import API, APPLY, MERGE, Answer
+from testkit.client import APPLY, MERGE, Answer
+from tests.conformance.client import API
 from tests.conformance.conftest import CRDS, GROUP, WIDGETS
 
 HEAD = {"apiVersion": f"{GROUP}/v1", "kind": "Widget"}

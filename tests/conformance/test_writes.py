@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.client import API, JSON_PATCH, MERGE, STRATEGIC, Answer
+from testkit.client import JSON_PATCH, MERGE, STRATEGIC, Answer
+from tests.conformance.client import API
 from tests.conformance.conftest import WIDGETS
 
 A, B = "YQ==", "Yg=="

@@ -1,19 +1,12 @@
 """MeshCAs as the API server takes them, and their schema as deploy/crd.yaml writes it."""
 
-import json
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
-import pytest
-from kubernetes import client
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
-
-Json = dict[str, Any]
-Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+from testkit.client import Answer, Client, Json
+from testkit.cluster import MESHCAS
+from testkit.loop import Loop
 
 
 def meshca(spec: Any, name: str = "mesh") -> Json:
@@ -33,25 +26,28 @@ def fields(schema: Json, path: str = "") -> Iterator[tuple[str, Json]]:
 class MeshCAs:
     """The collection of MeshCAs, by plain requests that leave nothing behind."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._api = client.CustomObjectsApi(api)
+    def __init__(self, loop: Loop, client: Client) -> None:
+        self._loop, self._client = loop, client
 
     def stored(self, spec: Any, name: str = "mesh") -> Json:
         """Return what the API server would store."""
-        return self._create(spec, name)[0]["spec"]
+        return self._created(spec, name).body["spec"]
 
     def warnings(self, spec: Any) -> list[str]:
         """Return the warnings that it answers with."""
-        return self._create(spec, "mesh")[2].getlist("Warning")
+        return self._created(spec, "mesh").headers.getall("Warning", [])
 
     def refusal(self, spec: Any, name: str = "mesh") -> Json:
         """Return its answer to a spec that it must refuse."""
-        with pytest.raises(client.ApiException) as caught:
-            self._create(spec, name)
-        assert caught.value.status in (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST)
-        return json.loads(caught.value.body)
+        answer = self._answer(spec, name)
+        assert answer.status in (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST)
+        return answer.body
 
-    def _create(self, spec: Any, name: str) -> Any:
-        return self._api.create_cluster_custom_object_with_http_info(
-            "meshca.io", "v1alpha1", "meshcas", meshca(spec, name), dry_run="All", field_validation="Strict"
-        )
+    def _created(self, spec: Any, name: str) -> Answer:
+        answer = self._answer(spec, name)
+        assert answer.status == HTTPStatus.CREATED, answer.body
+        return answer
+
+    def _answer(self, spec: Any, name: str) -> Answer:
+        options = {"dryRun": "All", "fieldValidation": "Strict"}
+        return self._loop.run(self._client("POST", MESHCAS, meshca(spec, name), **options))

@@ -5,7 +5,10 @@ import time
 import pytest
 import yaml
 
-from tests.crd.cluster import DEPLOY, Json, Kubectl, MeshCAs, fields
+from testkit.client import Json
+from testkit.cluster import DEPLOY
+from testkit.kubectl import Kubectl
+from tests.crd.cluster import MeshCAs, fields
 
 OPERATOR = "--as=system:serviceaccount:meshca-system:meshca"
 SAMPLES = sorted((DEPLOY / "samples").glob("*.yaml"))

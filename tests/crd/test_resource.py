@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.crd.cluster import Json, Kubectl, fields, meshca
+from testkit.client import Json
+from testkit.kubectl import Kubectl
+from tests.crd.cluster import fields, meshca
 
 MOMENT = "2026-11-21T05:00:00Z"
 

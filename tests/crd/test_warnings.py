@@ -3,7 +3,9 @@ import time
 
 import pytest
 
-from tests.crd.cluster import DEPLOY, Kubectl, MeshCAs, meshca
+from testkit.cluster import DEPLOY
+from testkit.kubectl import Kubectl
+from tests.crd.cluster import MeshCAs, meshca
 from tests.crd.specs import LAB, UNWISE, Unwise
 
 PREFIX = "Validation failed for ValidatingAdmissionPolicy 'meshca-warnings'"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from cryptography import x509
 
-from tests.e2e.cluster import Json
+from testkit.client import Json
 
 REFUSALS = (
     "citadel_server_authentication_failure_count",

@@ -18,6 +18,7 @@ from meshca.core.situation import situate
 from meshca.flow.memory import Findings
 from meshca.flow.registry import Registry, read_resource
 from meshca.process.metrics import Metrics, Process, ProcessGauges
+from testkit.cluster import SECRETS
 from testkit.controlplane.faults import Fault
 from testkit.loop import Loop, event_loop_in_a_thread
 from testkit.prometheus import Prometheus, running
@@ -25,7 +26,6 @@ from tests.core.situations import NOW, lost, observed, published, spec
 from tests.dashboard.dashboard import Query, queries
 from tests.dashboard.exporter import served
 from tests.dashboard.istiod import Istiod
-from tests.e2e.cluster import SECRETS
 from tests.e2e.mesh import Mesh
 from tests.e2e.world import World, embedded_world
 

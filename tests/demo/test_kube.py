@@ -6,10 +6,12 @@ from contextlib import aclosing
 import pytest
 
 from demo.background import alongside
-from demo.kube import Cluster, RequestError, decoded
+from demo.kube import connected, follow
 from demo.mesh.certificates import fingerprint
 from demo.mesh.feed import feed
 from demo.mesh.mesh import Mesh
+from testkit.client import RequestError
+from testkit.cluster import Cluster, decoded, secret_path
 from testkit.controlplane import EmbeddedControlPlane
 from tests.conftest import ControlPlane
 from tests.demo.authorities import Authority, cacerts
@@ -24,8 +26,8 @@ def secret(name: str, files: dict[str, bytes]) -> dict[str, object]:
 
 @pytest.fixture
 async def cluster(control_plane: ControlPlane) -> AsyncIterator[Cluster]:
-    async with Cluster.connected(str(control_plane.kubeconfig)) as connected:
-        yield connected
+    async with connected(control_plane.kubeconfig) as cluster:
+        yield cluster
 
 
 async def test_what_does_not_exist_is_none(cluster: Cluster) -> None:
@@ -34,17 +36,16 @@ async def test_what_does_not_exist_is_none(cluster: Cluster) -> None:
 
 async def test_a_refusal_says_what_was_refused_and_why(cluster: Cluster) -> None:
     with pytest.raises(RequestError, match="PATCH /api/v1/namespaces/Not_A_Name") as error:
-        await cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "Not_A_Name"}})
+        await cluster.add_namespace("Not_A_Name")
     assert error.value.status in {400, 422}
 
 
 async def test_following_an_object_yields_each_version_of_it_and_of_no_other(cluster: Cluster, unique: str) -> None:
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": unique}}
-    async with aclosing(cluster.follow("/api/v1/namespaces", unique)) as versions:
+    async with aclosing(follow(cluster, "/api/v1/namespaces", unique)) as versions:
         assert await anext(versions) is None
 
-        await cluster.apply({**namespace, "metadata": {"name": f"{unique}-other"}})
-        await cluster.apply(namespace)
+        await cluster.add_namespace(f"{unique}-other")
+        await cluster.add_namespace(unique)
         created = await anext(versions)
         await cluster.merge(f"/api/v1/namespaces/{unique}", {"metadata": {"labels": {"seen": "yes"}}})
         changed = await anext(versions)
@@ -59,8 +60,8 @@ async def test_following_an_object_yields_each_version_of_it_and_of_no_other(clu
 async def test_following_goes_on_after_the_watch_was(embedded: EmbeddedControlPlane, interrupt: str) -> None:
     path = "/api/v1/namespaces"
     async with (
-        Cluster.connected(str(embedded.kubeconfig)) as cluster,
-        aclosing(cluster.follow(path, "default")) as versions,
+        connected(embedded.kubeconfig) as cluster,
+        aclosing(follow(cluster, path, "default")) as versions,
     ):
         first = await anext(versions)
         await cluster.merge(f"{path}/default", {"metadata": {"labels": {"at": "1"}}})
@@ -79,7 +80,7 @@ async def test_a_mesh_lives_on_a_secret_of_a_cluster(cluster: Cluster, unique: s
     root = Authority("root")
     files = cacerts(Authority("intermediate", root), root)
     async with Mesh(QUICK).running() as mesh, alongside(feed(mesh, cluster, "default", unique)):
-        await cluster.apply(secret(unique, files))
+        await cluster.apply(secret_path("default", unique), secret(unique, files))
         await until(is_under(mesh, root))
 
     assert mesh.report().secret.bundle == (fingerprint(root.certificate),)

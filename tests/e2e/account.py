@@ -8,20 +8,14 @@ from pathlib import Path
 import yaml
 
 from testkit.apiserver import APIServer
+from testkit.client import Access, Json
+from testkit.cluster import DEPLOY, Cluster, path_of
 from testkit.controlplane.kubeconfig import write_kubeconfig
-from tests.e2e.cluster import DEPLOY, Access, Cluster, Json
 
 HOME = "meshca-system"
 """The operator's namespace as deploy/ has it."""
 NAME = "meshca"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-PATHS = {
-    "ServiceAccount": "/api/v1",
-    "Role": RBAC,
-    "RoleBinding": RBAC,
-    "ClusterRole": RBAC,
-    "ClusterRoleBinding": RBAC,
-}
 IN_FORCE_SECONDS = 20.0
 """The authorizer hears of a new binding by a watch: in milliseconds, on a machine that is not busy."""
 
@@ -65,9 +59,7 @@ class Account:
     async def apply(self, manifest: Json) -> None:
         """Apply a manifest of deploy/ with this namespace in the place of its own."""
         made: Json = json.loads(json.dumps(manifest).replace(f'"{HOME}"', json.dumps(self.namespace)))
-        metadata = made["metadata"]
-        place = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-        await self._cluster.apply(f"{PATHS[made['kind']]}{place}/{made['kind'].lower()}s/{metadata['name']}", made)
+        await self._cluster.apply(path_of(made), made)
 
     async def until_it_may(self, verb: str, resource: str, **where: str) -> None:
         """Wait until it may do something."""

@@ -3,7 +3,8 @@
 import asyncio
 from typing import NamedTuple
 
-from tests.e2e.cluster import MERGE, Cluster, Json, RefusedError, secret_path
+from testkit.client import MERGE, Json, RequestError
+from testkit.cluster import Cluster, secret_path
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 NAME = "freezer"
@@ -54,7 +55,7 @@ class Freezer(NamedTuple):
         body, path = {"metadata": {"annotations": {"dry": "run"}}}, secret_path(self.namespace, self.name)
         try:
             await self.cluster.request("PATCH", path, body, MERGE, dryRun="All")
-        except RefusedError as error:
+        except RequestError as error:
             if error.status not in {404, 422}:  # the first: it was thawed, and is destroyed already
                 raise
             return error.status == 422

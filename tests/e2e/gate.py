@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from testkit.client import Access
 from testkit.controlplane.kubeconfig import write_kubeconfig
-from tests.e2e.cluster import Access
 
 
 class Gate:

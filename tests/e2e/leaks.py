@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from tests.e2e.cluster import Json
+from testkit.client import Json
 
 KEYS = ("ca-key.pem", "tls.key")
 

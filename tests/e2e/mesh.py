@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.cluster import EVENTS, MESHCAS, SECRETS, Json, RefusedError, secret_path
+from testkit.client import Json, RequestError
+from testkit.cluster import EVENTS, MESHCAS, SECRETS, secret_path
 from tests.e2e.history import History, Published, Waits
 from tests.e2e.recorder import Version
 
@@ -106,12 +107,12 @@ class Mesh:
         metadata = {"name": name, "namespace": place} | body.pop("metadata", {})
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **body}
         try:
-            answer = await self.cluster.request("PUT", secret_path(place, name), secret, fieldManager="e2e")
-        except RefusedError as error:
+            answer = await self.cluster.request("PUT", secret_path(place, name), secret, fieldManager=self.cluster.name)
+        except RequestError as error:
             if error.status != 404:
                 raise
             path = f"/api/v1/namespaces/{place}/secrets"
-            answer = await self.cluster.request("POST", path, secret, fieldManager="e2e")
+            answer = await self.cluster.request("POST", path, secret, fieldManager=self.cluster.name)
         self.recorder.edits.add(answer["metadata"]["resourceVersion"])
         return answer
 

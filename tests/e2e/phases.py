@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
-from tests.e2e.cluster import Json
+from testkit.client import Json
 from tests.e2e.freezer import Freezer
 from tests.e2e.mesh import Mesh
 from tests.e2e.test_given import give, given, source

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +9,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self
 
-from tests.e2e.cluster import EVENTS, MESHCAS, SECRETS, Cluster, Json
+from testkit.client import Json, RequestError
+from testkit.cluster import EVENTS, MESHCAS, SECRETS, Cluster
 
 WATCHED = (MESHCAS, SECRETS, EVENTS)
 
@@ -155,21 +155,18 @@ class Recorder:
 
     async def _events(self, path: str, since: str) -> AsyncIterator[Json]:
         """One watch, until a fault ends it. Raises _LostPlaceError; only if it says so for ever it really has."""
-        response = await self._cluster.watch(path, since)
         try:
-            # 429: the storage of a CRD is being prepared.
-            assert response.status in {200, 429} or response.status >= 500, f"watch of {path}: {response.status}"
-            async for line in response.content:
-                event = json.loads(line)
-                if event.get("object", {}).get("code") == HTTPStatus.GONE:
-                    raise _LostPlaceError
-                if event.get("type", "ERROR") == "ERROR":  # or the Status of a 5xx
-                    return
-                yield event
-        except OSError:
-            pass
-        finally:
-            response.close()
+            async with self._cluster.watch(path, resourceVersion=since, allowWatchBookmarks="true") as events:
+                async for event in events:
+                    if event["object"].get("code") == HTTPStatus.GONE:
+                        raise _LostPlaceError
+                    if event["type"] == "ERROR":
+                        return
+                    yield event
+        except RequestError as error:
+            # 0: it broke off; 429: the storage of a CRD is being prepared.
+            if error.status not in {0, 429} and error.status < 500:
+                raise
 
     def _take(self, path: str, obj: Json, *, is_deleted: bool) -> None:
         key = (path, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])

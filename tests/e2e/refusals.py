@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from testkit.client import MERGE, Json, RequestError
 from testkit.controlplane import Fault
 from tests.e2e.account import RBAC, manifests
-from tests.e2e.cluster import MERGE, Json, RefusedError
 from tests.e2e.mesh import Mesh
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -71,7 +71,7 @@ class Write:
                     await cluster.request("PATCH", self.path, body, MERGE, dryRun="All")
                 case _:
                     await cluster.request("DELETE", self.path, dryRun="All")
-        except RefusedError as error:
+        except RequestError as error:
             return error.status not in {404, 409}
         return False
 

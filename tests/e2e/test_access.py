@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
+from testkit.client import Json
+from testkit.cluster import MESHCAS
 from tests.e2e.account import HOME, installed, manifests, rights
-from tests.e2e.cluster import MESHCAS, Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
 from tests.e2e.test_given import given

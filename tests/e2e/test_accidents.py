@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.cluster import MESHCAS, Json, secret_path
+from testkit.client import Json
+from testkit.cluster import MESHCAS, secret_path
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
 from tests.pki.factories import p256, pkcs8

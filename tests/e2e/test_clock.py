@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from meshca.cluster.clock import WINDOW_SECONDS
-from tests.e2e.cluster import Json
+from testkit.client import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
 from tests.e2e.world import World

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from testkit.client import Json
+from testkit.cluster import CRD, SECRETS
 from testkit.controlplane import Fault
-from tests.e2e.cluster import CRD, SECRETS, Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
 from tests.e2e.world import World, embedded_world

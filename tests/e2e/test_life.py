@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.e2e.cluster import MESHCAS
+from testkit.cluster import MESHCAS
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
 

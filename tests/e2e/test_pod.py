@@ -10,8 +10,9 @@ import pytest
 
 from meshca.settings import DEFAULT_METRICS_ADDRESS
 from testkit.apiserver import APIServer
+from testkit.client import Access, Json
+from testkit.cluster import DEPLOY, Cluster
 from tests.e2e.account import HOME, manifests
-from tests.e2e.cluster import DEPLOY, Access, Cluster, Json
 
 DEPLOYED = {each["kind"]: each for each in manifests("deployment.yaml")}
 TEMPLATE = DEPLOYED["Deployment"]["spec"]["template"]

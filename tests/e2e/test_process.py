@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from testkit.client import Json
 from tests.e2e.account import deployed_container
-from tests.e2e.cluster import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.gate import Gate
 from tests.e2e.process import OperatorProcess

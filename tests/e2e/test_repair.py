@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cluster import Json
+from testkit.client import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import REPAIR_SECONDS, Mesh
 from tests.pki.factories import Made, Recipe

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from meshca.process.gauges import GAUGES
-from tests.e2e.cluster import MESHCAS, SECRETS
+from testkit.cluster import MESHCAS, SECRETS
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
 

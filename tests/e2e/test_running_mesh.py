@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from meshca.pki import certs
-from tests.e2e.cluster import Json
+from testkit.client import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import REPAIR_SECONDS, Mesh
 from tests.e2e.world import World

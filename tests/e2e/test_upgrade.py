@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import pytest
 
+from testkit.client import Json
 from testkit.programs import required
 from tests.e2e.account import status
-from tests.e2e.cluster import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.freezer import Freezer
 from tests.e2e.phases import KINDS, LIFE, PHASES, WAY, Led, Phase

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from testkit.apiserver import APIServer
+from testkit.client import Access
+from testkit.cluster import EVENTS, MESHCAS, SECRETS, Cluster
 from testkit.controlplane import EmbeddedControlPlane
 from tests.e2e.account import Account
-from tests.e2e.cluster import EVENTS, MESHCAS, SECRETS, Access, Cluster
 from tests.e2e.leaks import leaks
 from tests.e2e.mesh import Mesh
 from tests.e2e.process import OperatorProcess

@@ -18,11 +18,12 @@ import yaml
 from packaging.requirements import Requirement
 
 import meshca
+from testkit.client import Access
+from testkit.cluster import MESHCAS, Cluster, secret_path
 from testkit.controlplane import EmbeddedControlPlane
 from testkit.controlplane.kubeconfig import write_kubeconfig
 from testkit.process import free_port, launch
 from tests.e2e.account import deployed_container
-from tests.e2e.cluster import MESHCAS, Access, Cluster, secret_path
 from tests.image.dockerfile import REPOSITORY, Image, bytecode
 
 PATIENCE = 30.0

@@ -1,24 +1,19 @@
 """What a mesh owner has in the cluster: namespaces, istiod's Deployment, the MeshCA, the Secret that comes of it."""
 
-import asyncio
-import base64
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
 from cryptography import x509
 
-from tests.conformance.client import API, APPLY, MERGE
+from testkit import cluster
+from testkit.client import Json
+from testkit.cluster import MESHCAS, decoded, secret_path
 from tests.istio.istiod import MULTI_ROOT, NAMESPACE, Loaded
 
-CRD = Path(__file__).parents[2] / "deploy" / "crd.yaml"
-MESHCA = "/apis/meshca.io/v1alpha1/meshcas/mesh"
-CACERTS = f"/api/v1/namespaces/{NAMESPACE}/secrets/cacerts"
+MESHCA = f"{MESHCAS}/mesh"
+CACERTS = secret_path(NAMESPACE, "cacerts")
 PUBLISHED = f"/api/v1/namespaces/{NAMESPACE}/configmaps/istio-ca-root-cert"
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/istiod"
-
-Json = dict[str, Any]
 
 
 class Cacerts(NamedTuple):
@@ -49,20 +44,14 @@ class Cacerts(NamedTuple):
         return str(self.signer.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
 
 
-class Cluster:
+class Cluster(cluster.Cluster):
     """One API server, as the mesh owner's kubectl sees it."""
-
-    def __init__(self, api: API) -> None:
-        self.api = api
 
     async def prepare(self, *namespaces: str) -> None:
         """Create namespaces; install the CRD; return once MeshCAs are served."""
         for name in namespaces:
-            await self.api("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-        crd = yaml.safe_load(CRD.read_text())
-        await self._apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}", crd)
-        while (await self.api("GET", MESHCA.rpartition("/")[0])).status != 200:  # noqa: ASYNC110  # a remote state
-            await asyncio.sleep(0.1)
+            await self.add_namespace(name)
+        await self.install()
 
     async def deploy_istiod(self, version: str, multi_root: str | None) -> None:
         """Apply istiod's Deployment, as far as the operator reads it. None: the flag is not set, as Istio ships it."""
@@ -70,7 +59,7 @@ class Cluster:
         container: Json = {"name": "discovery", "image": f"docker.io/istio/pilot:{version}"}
         container["env"] = [{"name": MULTI_ROOT, "value": multi_root}] if multi_root else []
         template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-        await self._apply(
+        await self.apply(
             DEPLOYMENT,
             {
                 "apiVersion": "apps/v1",
@@ -82,39 +71,28 @@ class Cluster:
 
     async def apply_meshca(self, spec: Json) -> None:
         body = {"apiVersion": "meshca.io/v1alpha1", "kind": "MeshCA", "metadata": {"name": "mesh"}, "spec": spec}
-        await self._apply(MESHCA, body)
+        await self.apply(MESHCA, body)
 
     async def ask_for_new(self, what: str) -> None:
         """Set `spec.root.issuedAfter` or `spec.intermediate.issuedAfter` to now."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251  # the owner's clock
-        answer = await self.api("PATCH", MESHCA, {"spec": {what: {"issuedAfter": now}}}, content=MERGE)
-        assert answer.status == 200, answer.body
+        await self.merge(MESHCA, {"spec": {what: {"issuedAfter": now}}})
 
     async def meshca(self) -> Json:
-        body: Json = (await self.api("GET", MESHCA)).body
-        return body
-
-    async def secret(self) -> Json | None:
-        answer = await self.api("GET", CACERTS)
-        return answer.body if answer.status == 200 else None
+        return await self.request("GET", MESHCA)
 
     async def cacerts(self) -> Cacerts | None:
         """None while there is none."""
-        secret = await self.secret()
-        if secret is None:
+        files = decoded(await self.get(CACERTS))
+        if not files:
             return None
-        files = {name: base64.b64decode(value) for name, value in secret["data"].items()}
         roots = tuple(x509.load_pem_x509_certificates(files["root-cert.pem"]))
         return Cacerts(roots, x509.load_pem_x509_certificate(files["ca-cert.pem"]), files["root-cert.pem"])
 
     async def published(self) -> bytes:
         """The bundle that istiod gives to proxies, to verify istiod itself with."""
-        answer = await self.api("GET", PUBLISHED)
-        return answer.body["data"]["root-cert.pem"].encode() if answer.status == 200 else b""
-
-    async def _apply(self, path: str, body: Json) -> None:
-        answer = await self.api("PATCH", path, body, content=APPLY, fieldManager="owner", force="true")
-        assert answer.status in (200, 201), answer.body
+        published = await self.get(PUBLISHED)
+        return published["data"]["root-cert.pem"].encode() if published else b""
 
 
 def phase(meshca: Json) -> str:

@@ -5,13 +5,12 @@ pkg/volume/util/atomic_writer.go). What was written twice between two rounds arr
 """
 
 import asyncio
-import base64
 import itertools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.conformance.client import API
+from testkit.cluster import Cluster, decoded
 
 ROUND = 2.0
 """Seconds between two looks; a real kubelet takes up to 60-90. propagationDelay must be longer."""
@@ -22,10 +21,10 @@ _numbers = itertools.count(1)
 class Volume:
     """One mounted Secret or ConfigMap."""
 
-    def __init__(self, api: API, path: str, directory: Path) -> None:
+    def __init__(self, cluster: Cluster, path: str, directory: Path) -> None:
         directory.mkdir(parents=True)
         self.directory = directory
-        self._api = api
+        self._cluster = cluster
         self._path = path
         self._mounted: Mapping[str, bytes] = {}
 
@@ -48,13 +47,10 @@ class Volume:
             await asyncio.sleep(0.2)
 
     async def _read(self) -> dict[str, bytes]:
-        answer = await self._api("GET", self._path)
-        if answer.status != 200:
-            return {}
-        data = answer.body.get("data") or {}
-        if answer.body["kind"] == "ConfigMap":
-            return {name: value.encode() for name, value in data.items()}
-        return {name: base64.b64decode(value) for name, value in data.items()}
+        source = await self._cluster.get(self._path)
+        if source and source["kind"] == "ConfigMap":
+            return {name: value.encode() for name, value in (source.get("data") or {}).items()}
+        return decoded(source)
 
 
 def swap(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -17,7 +17,6 @@ import aiohttp
 
 from demo.background import alongside
 from testkit.apiserver import APIServer
-from tests.conformance.client import connect
 from tests.istio import istiod, sidecar
 from tests.istio.binaries import Binaries
 from tests.istio.cluster import CACERTS, Cluster
@@ -80,17 +79,16 @@ async def running(
         root_reload: of the target.
         spec: what differs from SPEC.
     """
-    connected = connect(apiserver.url, apiserver.token, apiserver.ca_pem, "real", istiod.NAMESPACE)
     web = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
-    async with connected as api, web, AsyncExitStack() as stack:
-        cluster, cacerts = Cluster(api), Volume(api, CACERTS, home / "cacerts")
+    async with Cluster(apiserver, "owner") as cluster, web, AsyncExitStack() as stack:
+        cacerts = Volume(cluster, CACERTS, home / "cacerts")
         pilot = Istiod(
             Start(binaries.istiod, apiserver.kubeconfig, cacerts.directory, home / "istiod", LEAF_SECONDS), web
         )
-        client, server = (Sidecar(name, api, home / name, web) for name in ("client", "server"))
+        client, server = (Sidecar(name, cluster, home / name, web) for name in ("client", "server"))
         target = {"namespace": istiod.NAMESPACE, "secretName": "cacerts", "rootReload": root_reload}
         async with asyncio.timeout(START_SECONDS):
-            await cluster.prepare(OPERATOR_NAMESPACE, sidecar.NAMESPACE)
+            await cluster.prepare(istiod.NAMESPACE, OPERATOR_NAMESPACE, sidecar.NAMESPACE)
             await cluster.deploy_istiod(binaries.version, multi_root)
             _start_operator(apiserver.kubeconfig, home / "operator", stack)
             await cluster.apply_meshca(SPEC | spec | {"targets": [{"name": "istio", "istio": target}]})

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from cryptography import x509
 
-from tests.conformance.client import API
+from testkit.cluster import Cluster
 from tests.istio.binaries import Binaries
 from tests.istio.bootstrap import Ports, bootstrap
 from tests.istio.istiod import SERVICE, Istiod
@@ -39,11 +39,11 @@ class Held(NamedTuple):
 class Sidecar:
     """One workload's proxy; its service account has its name."""
 
-    def __init__(self, name: str, api: API, home: Path, web: aiohttp.ClientSession) -> None:
+    def __init__(self, name: str, cluster: Cluster, home: Path, web: aiohttp.ClientSession) -> None:
         self.name = name
         self.ports = Ports()
-        self.roots = Volume(api, f"/api/v1/namespaces/{NAMESPACE}/configmaps/istio-ca-root-cert", home / ROOTS)
-        self._api = api
+        self.roots = Volume(cluster, f"/api/v1/namespaces/{NAMESPACE}/configmaps/istio-ca-root-cert", home / ROOTS)
+        self._cluster = cluster
         self._home = home
         self._web = web
 
@@ -92,13 +92,12 @@ class Sidecar:
     async def _write_token(self) -> None:
         """As the kubelet would for a projected volume: istiod knows its callers by it (TokenReview)."""
         accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
-        await self._api("POST", accounts, {"metadata": {"name": self.name}})
+        await self._cluster.request("POST", accounts, {"metadata": {"name": self.name}})
         request = {"spec": {"audiences": ["istio-ca"], "expirationSeconds": 3600}}
-        answer = await self._api("POST", f"{accounts}/{self.name}/token", request)
-        assert answer.status == 201, answer.body
+        answer = await self._cluster.request("POST", f"{accounts}/{self.name}/token", request)
         path = self._home / TOKEN
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(answer.body["status"]["token"])
+        path.write_text(answer["status"]["token"])
 
     async def held(self) -> Held | None:
         """What its Envoy really uses: the roots of its TLS contexts, and its leaf; None before it has any."""

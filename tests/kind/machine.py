@@ -1,11 +1,11 @@
 """A machine as the scripts of kind/ see it: kubectl is the real one, what needs a container engine is a stand-in."""
 
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from testkit.kubectl import Kubectl
 from testkit.kubectl import program as kubectl_program
 
 KIND = Path(__file__).parents[2] / "kind"
@@ -58,9 +58,7 @@ class Machine:
         )
 
     def kubectl(self, *arguments: str) -> str:
-        environment = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
-        command = [kubectl_program(), *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        return Kubectl(self.kubeconfig).done(*arguments)
 
 
 def machine(directory: Path, *programs: str) -> Machine:
