@@ -39,6 +39,7 @@ from testkit.client import RequestError
 
 FRAME_SECONDS = 0.1
 STOP_SECONDS = 2.0
+LOG_TAIL = 15
 FAILED, INTERRUPTED = 1, 130
 
 
@@ -68,7 +69,7 @@ async def play(stack: AsyncExitStack, stage: Stage, scene: Scene, tale: Tale) ->
     kubeconfig = stage.directory / "kubeconfig"
     await start_cluster(stage, scene, kubeconfig)
     cluster = await stack.enter_async_context(connected(kubeconfig))
-    operator = await start_operator(stage, scene, kubeconfig)
+    operator = start_operator(stage, scene, kubeconfig)
     mesh = await start_mesh(stage, scene, cluster, kubeconfig)
     await stack.enter_async_context(alongside(follow_meshca(scene, cluster)))
     await stack.enter_async_context(alongside(follow_mesh(scene, mesh)))
@@ -121,7 +122,7 @@ def print_logs(actors: Sequence[Actor]) -> None:
     """Where each log is, and its end."""
     for actor in actors:
         print(f" --- {actor.name}: {actor.log}")
-        for line in actor.tail():
+        for line in actor.tail(LOG_TAIL).splitlines():
             print(f"     {line}")
 
 

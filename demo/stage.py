@@ -1,23 +1,15 @@
 """Stage: the processes of the demo. Each has a log, and none outlives the demo."""
 
-import asyncio
-import ctypes
 import os
-import signal
-import socket
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PR_SET_PDEATHSIG = 1
+from testkit.process import Process
+
 STOP_SECONDS = 5.0
-LOG_TAIL = 15
-LONGEST_LINE = 1 << 20
-"""Of what is read from an actor, in bytes: a report with many failures is long."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -25,45 +17,16 @@ class ActorError(Exception):
     """A process of the demo ended by itself."""
 
 
-class Actor:
-    """One child process.
+class Actor(Process):
+    """One child process. Its name is what people call it."""
 
-    Attributes:
-        name: what people call it.
-        log: the file that its output goes to.
-        stdout: its standard output, for one started with `is_read`.
-    """
-
-    def __init__(self, name: str, log: Path, process: Process) -> None:
+    def __init__(
+        self, name: str, directory: Path, arguments: list[str], environ: Mapping[str, str], *, is_read: bool
+    ) -> None:
         self.name = name
-        self.log = log
-        self._process = process
-
-    @property
-    def stdout(self) -> asyncio.StreamReader:
-        assert self._process.stdout is not None
-        return self._process.stdout
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.returncode is None
-
-    async def stop(self, within: float = STOP_SECONDS) -> int | None:
-        """SIGTERM; return the exit code, or None when it had to be killed `within` seconds later."""
-        if self.is_alive:
-            self._process.terminate()
-        try:
-            async with asyncio.timeout(within):
-                return await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-            return None
-
-    def tail(self) -> list[str]:
-        """The end of its log."""
-        with self.log.open(errors="replace") as lines:
-            return [line.rstrip() for line in deque(lines, LOG_TAIL)]
+        log = directory / f"{name.replace(' ', '-')}.log"
+        environment = os.environ | {"PYTHONPATH": _python_path(), **environ}
+        super().__init__([sys.executable, "-m", *arguments], log, environment, is_read=is_read)
 
 
 class Stage:
@@ -80,9 +43,9 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for actor in reversed(self.actors):
-            await actor.stop()
+            await actor.stop(STOP_SECONDS)
 
-    async def start(
+    def start(
         self, name: str, module: str, *arguments: str, environ: Mapping[str, str] | None = None, is_read: bool = False
     ) -> Actor:
         """Start `python -m MODULE ARGUMENTS` with this very interpreter.
@@ -92,45 +55,21 @@ class Stage:
             module: what to run.
             arguments: of the module.
             environ: variables beside our own.
-            is_read: the caller reads `stdout`; only stderr goes to the log then.
+            is_read: the caller reads its standard output.
         """
-        log = self.directory / f"{name.replace(' ', '-')}.log"
-        with log.open("wb") as file:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", module, *arguments),
-                stdin=PIPE if is_read else DEVNULL,  # what we read ends when we do
-                stdout=PIPE if is_read else file,
-                stderr=file,
-                limit=LONGEST_LINE,
-                env={**os.environ, "PYTHONPATH": _python_path(), **(environ or {})},
-                start_new_session=True,  # Ctrl-C is for us; we end the others in order
-                preexec_fn=_die_with_parent,
-            )
-        actor = Actor(name, log, process)
+        actor = Actor(name, self.directory, [module, *arguments], environ or {}, is_read=is_read)
+        actor.start()
         self.actors.append(actor)
         return actor
 
     def check(self) -> None:
         """Raise ActorError when a process has ended."""
         for actor in self.actors:
-            if not actor.is_alive:
+            if not actor.is_running:
                 raise ActorError(f"{actor.name} ended by itself")
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _python_path() -> str:
     """The repository, so that the demo runs before anything is installed, and what the caller had."""
     paths = [str(REPOSITORY), str(REPOSITORY / "operator"), os.environ.get("PYTHONPATH", "")]
     return os.pathsep.join(filter(None, paths))
-
-
-def _die_with_parent() -> None:
-    """In the child, before exec: on Linux the kernel ends it with us, even when we are killed with -9."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

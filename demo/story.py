@@ -13,9 +13,10 @@ from demo.kube import connected, follow
 from demo.mesh.certificates import now
 from demo.mesh.report import Report
 from demo.scene import STEADY, Scene
-from demo.stage import Actor, Stage, free_port
+from demo.stage import Actor, Stage
 from testkit.client import Json
 from testkit.cluster import MESHCAS, Cluster, path_of, secret_path
+from testkit.loopback import free_port
 
 HERE = Path(__file__).resolve().parent
 NAMESPACE = "meshca-system"
@@ -58,9 +59,7 @@ class Tale:
 async def start_cluster(stage: Stage, scene: Scene, kubeconfig: Path) -> None:
     """Act 1: the embedded control plane, with what a cluster with Istio has, and our resource."""
     scene.begin("starting the embedded control plane")
-    control_plane = await stage.start(
-        "control plane", "testkit.controlplane", "--port", "0", "--kubeconfig", str(kubeconfig)
-    )
+    control_plane = stage.start("control plane", "testkit.controlplane", "--port", "0", "--kubeconfig", str(kubeconfig))
     await until(stage, lambda: _says_ready(control_plane), READY_SECONDS, "the control plane to say its address")
     async with connected(kubeconfig) as cluster:
         await apply(cluster, HERE / "cluster.yaml")
@@ -73,11 +72,11 @@ async def apply(cluster: Cluster, file: Path) -> None:
         await cluster.apply(path_of(manifest), manifest)
 
 
-async def start_operator(stage: Stage, scene: Scene, kubeconfig: Path) -> Actor:
+def start_operator(stage: Stage, scene: Scene, kubeconfig: Path) -> Actor:
     """Act 2: the operator, as its user would start it."""
     scene.begin("starting the operator: python -m meshca run")
     address = f"127.0.0.1:{free_port()}"
-    return await stage.start(
+    return stage.start(
         *("operator", "meshca", "run", "--namespace", NAMESPACE, "--metrics-address", address),
         environ={"KUBECONFIG": str(kubeconfig)},
     )
@@ -86,7 +85,7 @@ async def start_operator(stage: Stage, scene: Scene, kubeconfig: Path) -> Actor:
 async def start_mesh(stage: Stage, scene: Scene, cluster: Cluster, kubeconfig: Path) -> Actor:
     """Act 3: the MeshCA, and a mesh that lives on it."""
     scene.begin("applying demo/meshca.yaml, starting a mesh")
-    mesh = await stage.start("mesh", "demo.mesh", "--kubeconfig", str(kubeconfig), is_read=True)
+    mesh = stage.start("mesh", "demo.mesh", "--kubeconfig", str(kubeconfig), is_read=True)
     await apply(cluster, HERE / "meshca.yaml")
     return mesh
 
@@ -99,7 +98,7 @@ async def follow_meshca(scene: Scene, cluster: Cluster) -> None:
 
 async def follow_mesh(scene: Scene, mesh: Actor) -> None:
     """Keep the scene's report up to date."""
-    async for line in mesh.stdout:
+    async for line in mesh.read():
         scene.reported(Report.from_json(line))
 
 
@@ -169,7 +168,7 @@ async def until(stage: Stage, is_so: Callable[[], bool], seconds: float, what: s
 
 
 def _says_ready(control_plane: Actor) -> bool:
-    return "http" in control_plane.log.read_text(errors="replace")
+    return "http" in control_plane.output
 
 
 def _is_ready(scene: Scene) -> bool:

@@ -15,13 +15,11 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +29,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from testkit import programs
 from testkit.client import Access
 from testkit.controlplane.kubeconfig import write_kubeconfig
-from testkit.process import free_port, launched
+from testkit.loopback import free_port
+from testkit.process import Process
 from testkit.programs import Unavailable, kept, say
 
 VERSION = "v1.36.3"
-SOURCE = Path(__file__).parent / "go" / "kube-apiserver"
+SOURCE = programs.GO / "kube-apiserver"
 READY_WITHIN = 60.0
 """Seconds until /readyz; about five on a laptop."""
 
@@ -123,20 +122,21 @@ def running(kubeconfig: Path | None = None) -> Iterator[APIServer]:
 
     Raises:
         Unavailable: see find_binaries.
-        RuntimeError: it did not become ready; the message has the end of its log.
+        EndedError, TimeoutError: it did not become ready; the message has the end of its log.
     """
     binaries = find_binaries()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apiserver-", ignore_cleanup_errors=True)))
         etcd_url = f"http://127.0.0.1:{free_port()}"
         if binaries.etcd:
-            stack.enter_context(launched(_etcd(binaries.etcd, etcd_url, home), home / "etcd.log"))
+            stack.enter_context(Process(_etcd(binaries.etcd, etcd_url, home), home / "etcd.log"))
         port, token = free_port(), secrets.token_urlsafe(24)
         command = [str(binaries.apiserver), *_flags(home, etcd_url, port, token)]
-        log = home / "apiserver.log"
-        process = stack.enter_context(launched(command, log, CONTROLPLANE_DATA=str(home / "etcd")))
-        url = f"https://127.0.0.1:{port}"
-        ca_pem = _wait_until_ready(process, url, token, home / "certs" / "apiserver.crt", log)
+        environment = os.environ | {"CONTROLPLANE_DATA": str(home / "etcd")}
+        process = stack.enter_context(Process(command, home / "kube-apiserver.log", environment))
+        url, certificate = f"https://127.0.0.1:{port}", home / "certs" / "apiserver.crt"
+        process.wait(lambda: _is_ready(url, token, certificate), READY_WITHIN)
+        ca_pem = certificate.read_bytes()
         path = kubeconfig or home / "kubeconfig"
         write_kubeconfig(path, url, token, ca_pem=ca_pem, name="apiserver")
         yield APIServer(url, token, ca_pem, path, home / "audit.log")
@@ -205,18 +205,14 @@ def _flags(home: Path, etcd_url: str, port: int, token: str) -> list[str]:
     return [f"--{name}={value}" for name, value in options.items()]
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, token: str, certificate: Path, log: Path) -> bytes:
-    """The server's self-signed certificate, once /readyz says ok."""
-    deadline = time.monotonic() + READY_WITHIN
+def _is_ready(url: str, token: str, certificate: Path) -> bool:
+    """Tell whether /readyz says ok, with the server's self-signed certificate."""
     request = urllib.request.Request(f"{url}/readyz", headers={"Authorization": f"Bearer {token}"})
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError, ssl.SSLError, urllib.error.URLError):
-            context = ssl.create_default_context(cafile=str(certificate))
-            with urllib.request.urlopen(request, context=context, timeout=5) as response:
-                if response.status == HTTPStatus.OK:
-                    return certificate.read_bytes()
-        time.sleep(0.1)
-    raise RuntimeError(f"kube-apiserver did not become ready:\n{log.read_text()[-3000:]}")
+    with suppress(OSError):  # not there, no certificate yet, or not ready
+        context = ssl.create_default_context(cafile=str(certificate))
+        with urllib.request.urlopen(request, context=context, timeout=5):
+            return True
+    return False
 
 
 def main() -> None:

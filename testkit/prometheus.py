@@ -3,21 +3,20 @@
 import json
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from testkit import debian
-from testkit.process import free_port, launched
+from testkit.loopback import free_port
+from testkit.process import Process
 from testkit.programs import required
 
 READY_WITHIN = 30.0
@@ -109,7 +108,7 @@ def running(
         labels: labels to put on all that a job scrapes, such as the namespace that a cluster's discovery adds.
 
     Raises:
-        RuntimeError: it did not become ready; the message has the end of its log.
+        EndedError, TimeoutError: it did not become ready; the message has the end of its log.
     """
     with _home("prometheus-") as home:
         config = home / "prometheus.yaml"
@@ -121,10 +120,10 @@ def running(
             "web.listen-address": address,
             "log.level": "warn",
         }
-        with _started("prometheus", options, home):
+        with _started("prometheus", options, home) as process:
             prometheus = Prometheus(f"http://{address}")
             # Its service discovery hands over the first targets five seconds after the start, static ones too.
-            _wait(lambda: prometheus.targets() or not scrape, "Prometheus found no targets")
+            process.wait(lambda: prometheus.targets() or not scrape, READY_WITHIN)
             yield prometheus
 
 
@@ -155,7 +154,7 @@ def alertmanager(config: Path) -> Iterator[str]:
     """Start an Alertmanager with this configuration; yield its address (host:port).
 
     Raises:
-        RuntimeError: it did not become ready; the message has the end of its log.
+        EndedError, TimeoutError: it did not become ready; the message has the end of its log.
     """
     with _home("alertmanager-") as home:
         address = f"127.0.0.1:{free_port()}"
@@ -177,31 +176,17 @@ def _home(prefix: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _started(name: str, options: Mapping[str, str], home: Path) -> Iterator[None]:
-    log = home / f"{name}.log"
+def _started(name: str, options: Mapping[str, str], home: Path) -> Iterator[Process]:
     command = [program(name), *(f"--{option}={value}" for option, value in options.items())]
-    with launched(command, log) as process:
-        _wait_until_ready(process, f"http://{options['web.listen-address']}/-/ready", log)
-        yield
+    with Process(command, home / f"{name}.log") as process:
+        process.wait(lambda: _is_ready(f"http://{options['web.listen-address']}/-/ready"), READY_WITHIN)
+        yield process
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    def is_over() -> bool:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
-            return bool(response.status == HTTPStatus.OK)
-        return process.poll() is not None
-
-    _wait(is_over, f"{log.stem} did not become ready")
-    if process.poll() is not None:
-        raise RuntimeError(f"{log.stem} ended:\n{log.read_text()[-3000:]}")
-
-
-def _wait(holds: Callable[[], object], otherwise: str) -> None:
-    deadline = time.monotonic() + READY_WITHIN
-    while not holds():
-        if time.monotonic() > deadline:
-            raise RuntimeError(otherwise)
-        time.sleep(0.1)
+def _is_ready(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        return True
+    return False
 
 
 def ran(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -8,9 +8,7 @@ holds its complete `cacerts`. Requests are counted in the API server's audit log
 import argparse
 import asyncio
 import os
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +19,7 @@ from typing import Any
 from meshca.words.names import CACERTS_KEYS
 from testkit.apiserver import APIServer, running
 from testkit.cluster import MESHCAS, Cluster
+from testkit.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
 NAMESPACE = "istio-system"
@@ -45,27 +44,27 @@ OPERATOR = ("-m", "meshca", "run", "--metrics-address", "127.0.0.1:0")
 FLOOR = ("-m", "kopf", "run", "--all-namespaces", "--standalone", "-m", "tests.bench.floor")
 
 
-class Operator:
+class Operator(Process):
     """An operator's process and what it has used."""
 
     def __init__(self, kubeconfig: Path, log: Path, command: tuple[str, ...] = OPERATOR) -> None:
         path = f"{REPOSITORY / 'operator'}:{REPOSITORY}"
         environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": path}
-        self._process = subprocess.Popen([sys.executable, *command], env=environment, stderr=log.open("ab"))
+        super().__init__([sys.executable, *command], log, environment)
+        self.start()
 
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident_mib(self) -> float:
-        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    def stop(self) -> float:
+    async def seconds_to_stop(self) -> float:
         """End it; return the seconds that took."""
         began = time.monotonic()
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(10)
+        await self.stop()
         return time.monotonic() - began
 
 
@@ -158,7 +157,7 @@ async def floor(server: APIServer, count: int, directory: Path) -> None:
         print(f"floor: kopf, one Secret and status  {statistics.median(taken):8.1f} ms p50, {max(taken):.1f} ms max")
         print(f"floor: all ready, N={count:<18}{seconds:8.1f} s ({count / seconds:.0f}/s)")
         print(f"floor: CPU per object               {used:8.2f} ms")
-        operator.stop()
+        await operator.stop()
         for path in (MESHCAS, CACERTS):
             await client.delete(path)
         following.cancel()
@@ -199,13 +198,13 @@ async def bench(server: APIServer, count: int, directory: Path) -> None:
         print(f"CPU in an idle minute               {(operator.cpu_seconds() - cpu) * 1000:8.0f} ms")
 
         before = len(list(server.audited()))
-        print(f"SIGTERM -> gone                     {operator.stop():8.2f} s")
+        print(f"SIGTERM -> gone                     {await operator.seconds_to_stop():8.2f} s")
         began = time.monotonic()
         operator = Operator(server.kubeconfig, log)
         await settled(server, before, count)
         print(f"restart -> settled                  {time.monotonic() - began - 3:8.1f} s")
         print(f"writes after a restart              {len(writes(requests(server, before))):8d}")
-        operator.stop()
+        await operator.stop()
         following.cancel()
 
 

@@ -16,8 +16,9 @@ from typing import Self
 
 from testkit.apiserver import APIServer
 from testkit.controlplane.kubeconfig import write_kubeconfig
+from testkit.process import PATIENCE
 from tests.chart.release import NAMESPACE, Helm, Json
-from tests.e2e.process import PATIENCE, OperatorProcess
+from tests.e2e.process import OperatorProcess
 
 CHECK = "meshca-check"
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from testkit.apiserver import free_port
+from testkit.loopback import free_port
 from tests.chart.release import CHART
 
 CHECK = CHART / "files" / "check.py"

@@ -1,8 +1,6 @@
 """What only the embedded control plane offers: faults on demand, a log of requests, bookmarks by the clock."""
 
 import asyncio
-import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -13,6 +11,7 @@ import pytest
 
 from testkit.client import Access
 from testkit.controlplane import EmbeddedControlPlane, Fault
+from testkit.process import Process
 from tests.conformance.client import API, connect
 from tests.conformance.conftest import CRDS, WIDGETS, definition
 
@@ -174,13 +173,10 @@ async def test_a_namespace_takes_its_objects_along(api: API) -> None:
     assert (await api("GET", f"{api.secrets}/s")).status == 404
 
 
-def test_it_runs_as_a_program_until_it_is_told_to_end(tmp_path: Path) -> None:
+async def test_it_runs_as_a_program_until_it_is_told_to_end(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "testkit.controlplane", "--kubeconfig", str(tmp_path / "kubeconfig")]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        url = process.stdout.readline().strip()
-        assert url in (tmp_path / "kubeconfig").read_text()
+    with Process(command, tmp_path / "log", cwd=Path(__file__).parents[2]) as process:
+        process.wait(lambda: process.output.endswith("\n"))
+        assert process.output.strip() in (tmp_path / "kubeconfig").read_text()
         assert (tmp_path / "kubeconfig").stat().st_mode & 0o077 == 0
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert await process.stop() == 0

@@ -1,6 +1,5 @@
 """The operator as its own process, exactly as a user runs it."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -8,19 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from testkit.process import free_port, launch
+from testkit.loopback import answered, free_port
+from testkit.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 30.0
-"""Seconds that a start may take on a busy machine; about one in fact."""
 
 Labels = dict[str, str]
 
 
-class OperatorProcess:
+class OperatorProcess(Process):
     """One `python -m meshca`, started as the Deployment starts it.
 
     Args:
@@ -42,61 +39,39 @@ class OperatorProcess:
         arguments: Sequence[str] = ("run", "--log-level=debug"),
         tree: Path = REPOSITORY,
     ) -> None:
-        self.log = log
         self.port = free_port()
         self._scraped: list[str] = []
         environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(tree / "operator")}
         environment |= {"POD_NAME": pod_name, "POD_NAMESPACE": namespace}
         # Not the default port: many operators run on this machine.
         command = [sys.executable, "-m", "meshca", *arguments, f"--metrics-address=127.0.0.1:{self.port}"]
-        with log.open("ab") as output:
-            self._process = launch(command, output, environment)
+        super().__init__(command, log, environment)
+        self.start()
 
     @property
-    def output(self) -> str:
+    def told(self) -> str:
         """All that it printed, and every answer of /metrics that was asked for."""
-        return "\n".join([self.log.read_text(errors="replace"), *self._scraped])
+        return "\n".join([self.output, *self._scraped])
 
     @property
     def listens_on(self) -> set[int]:
         """The TCP ports that it has open for others (Linux: proc(5))."""
-        files, listening = Path(f"/proc/{self._process.pid}"), "0A"
+        files, listening = Path(f"/proc/{self.pid}"), "0A"
         mine = {str(each.readlink()) for each in (files / "fd").iterdir() if each.is_symlink()}
         tables = ((files / "net" / name).read_text().splitlines()[1:] for name in ("tcp", "tcp6"))
         rows = [line.split() for table in tables for line in table]
         ours = (row[1] for row in rows if row[3] == listening and f"socket:[{row[9]}]" in mine)
         return {int(address.rpartition(":")[2], 16) for address in ours}
 
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs; -9 after `kill`."""
-        return self._process.poll()
-
-    def kill(self) -> None:
-        """SIGKILL: nothing is finished, nothing is tidied."""
-        self._process.kill()
-        self._process.wait()
-
     async def terminate(self) -> tuple[int, float]:
         """SIGTERM; return the exit code, and the seconds that it took to end."""
         sent = time.monotonic()
-        self._process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
         return await self.ended(), time.monotonic() - sent
-
-    async def ended(self, within: float = PATIENCE) -> int:
-        """Return its exit code when it has ended."""
-        async with asyncio.timeout(within):
-            while (code := self.exit_code) is None:  # noqa: ASYNC110  # another process
-                await asyncio.sleep(0.02)
-            return code
 
     async def answer(self, path: str) -> tuple[int, str]:
         """Ask its monitoring server; status 0: nobody listens."""
-        try:
-            async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as answer:
-                return answer.status, await answer.text()
-        except aiohttp.ClientError:
-            return 0, ""
+        return await answered(self.port, path)
 
     async def metrics(self) -> dict[str, list[tuple[Labels, float]]]:
         """Scrape it: samples by name. Raises ValueError for an exposition that Prometheus would refuse."""
@@ -108,24 +83,26 @@ class OperatorProcess:
                 samples.setdefault(sample.name, []).append((sample.labels, sample.value))
         return samples
 
-    async def until(self, holds: Callable[[dict[str, list[tuple[Labels, float]]]], bool]) -> None:
+    async def shows(self, holds: Callable[[dict[str, list[tuple[Labels, float]]]], bool]) -> None:
         """Wait until something holds of its metrics. Fails when it ends instead."""
-        async with asyncio.timeout(PATIENCE):
-            while not holds(await self.metrics()):
-                assert self.exit_code is None, f"the operator ended with {self.exit_code}:\n{self.output[-3000:]}"
-                await asyncio.sleep(0.1)
+
+        async def is_so() -> bool:
+            return holds(await self.metrics())
+
+        await self.until(is_so)
 
     async def answers(self, path: str, status: int) -> None:
-        """Wait until it answers so."""
-        async with asyncio.timeout(PATIENCE):
-            while (await self.answer(path))[0] != status:  # noqa: ASYNC110  # another process
-                await asyncio.sleep(0.1)
+        """Wait until it answers so. Fails when it ends instead."""
+
+        async def is_so() -> bool:
+            return (await self.answer(path))[0] == status
+
+        await self.until(is_so)
 
     async def leads(self) -> None:
         """Wait until it holds the lease and works."""
-        await self.until(lambda samples: ({}, 1.0) in samples.get("meshca_leader", []))
+        await self.shows(lambda samples: ({}, 1.0) in samples.get("meshca_leader", []))
 
     def lines_about(self, name: str) -> str:
         """The end of its log that mentions a MeshCA."""
-        lines = self.log.read_text(errors="replace").splitlines()
-        return "\n".join([line for line in lines if name in line][-30:])
+        return "\n".join(self.lines(name)[-30:])

@@ -283,7 +283,7 @@ async def test_an_operator_whose_lease_is_taken_away_ends_and_writes_no_more(wor
 async def test_an_operator_started_before_its_crd_waits_for_it(world: World) -> None:
     await world.cluster.delete(CRD)
     operator = world.start()
-    await operator.until(bool)
+    await operator.shows(bool)
     status, text = await operator.answer("/readyz")
     assert (status, "CRD" in text) == (503, True)
     await world.cluster.install()

@@ -47,7 +47,7 @@ async def test_a_restarted_operator_that_finds_all_settled_writes_nothing(world:
     first.kill()
     before = len(world.recorder.versions)
     second = await world.started(pod_name="meshca-0")
-    await second.until(lambda samples: passes(samples) >= len(meshes))
+    await second.shows(lambda samples: passes(samples) >= len(meshes))
     assert len(world.recorder.versions) == before
     written = {what for what in await asked_for(second) if what.startswith(WRITES)}
     assert written == {"put leases", "post selfsubjectaccessreviews"}, "and of these the second changes nothing"
@@ -88,7 +88,7 @@ async def test_of_two_operators_one_works_and_the_other_takes_over_when_it_is_ki
     mesh = await world.mesh()
     await mesh.apply()
     await mesh.settled(revision=1)
-    await standby.until(bool)
+    await standby.shows(bool)
     await standby.answers("/readyz", 200)
     await mesh.rotate()
     await mesh.in_phase("Trust")
@@ -110,7 +110,7 @@ async def test_two_operators_in_two_namespaces_do_not_argue_about_one_meshca(wor
     await world.cluster.add_namespace(elsewhere)
     stranger = await world.started(kubeconfig=world.cluster.access.kubeconfig, namespace=elsewhere)
     served = f"is written by the operator in namespace {world.namespace}"
-    await stranger.until(lambda _: served in stranger.output)
+    await stranger.shows(lambda _: served in stranger.output)
     assert mesh.status == reported
     await mesh.rotate()
     await mesh.settled(revision=2)
@@ -125,7 +125,7 @@ async def test_two_operators_in_two_namespaces_do_not_argue_about_one_meshca(wor
 async def test_an_operator_that_ends_in_order_gives_way_at_once(world: World) -> None:
     leader = await world.started()
     standby = world.start()
-    await standby.until(bool)
+    await standby.shows(bool)
     code, seconds = await leader.terminate()
     assert (code, seconds <= 2) == (0, True)
     ended = time.monotonic()

@@ -267,7 +267,7 @@ async def is_counted(mesh: Mesh, refusal: Refusal) -> None:
     (operator,) = mesh.world.operators
     kind, reason = refusal.condition
     waits = ({"name": mesh.name, "reason": reason}, 1.0)
-    await operator.until(lambda samples: waits in samples.get(f"meshca_{kind.lower()}", []))
+    await operator.shows(lambda samples: waits in samples.get(f"meshca_{kind.lower()}", []))
     passes = (await operator.metrics())["meshca_reconcile_total"]
     assert any(labels["result"] != "ok" and count for labels, count in passes)
 

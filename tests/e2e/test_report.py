@@ -128,7 +128,7 @@ async def test_the_series_of_a_mesh_ca_appear_with_it_and_vanish_with_it(mesh: M
     )
     assert ends == mesh.cacerts().signer.not_valid_after_utc.timestamp()
     await mesh.delete()
-    await operator.until(lambda now: not any(it.get("name") == mesh.name for rows in now.values() for it, _ in rows))
+    await operator.shows(lambda now: not any(it.get("name") == mesh.name for rows in now.values() for it, _ in rows))
 
 
 @concurrently

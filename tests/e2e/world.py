@@ -172,7 +172,7 @@ class World:
                 await operator.metrics()
         versions = self.recorder.versions
         secrets = [version.obj for version in versions if version.key[0] == SECRETS]
-        texts = {f"output of operator {number}": each.output for number, each in enumerate(self.operators)}
+        texts = {f"output of operator {number}": each.told for number, each in enumerate(self.operators)}
         texts |= {
             f"{version.key} version {version.number}": json.dumps(version.obj)
             for version in versions

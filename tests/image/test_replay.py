@@ -1,33 +1,30 @@
 """The image built as the Dockerfile says, and run as the Deployment runs it: as nobody, writing no file."""
 
-import asyncio
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
 import meshca
+from demo.background import alongside
 from testkit.client import Access
 from testkit.cluster import MESHCAS, Cluster, secret_path
 from testkit.controlplane import EmbeddedControlPlane
 from testkit.controlplane.kubeconfig import write_kubeconfig
-from testkit.process import free_port, launch
+from testkit.loopback import answered, free_port
+from testkit.process import PATIENCE, Process
 from tests.e2e.account import deployed_container
 from tests.image.dockerfile import REPOSITORY, Image, bytecode
 
-PATIENCE = 30.0
-NO_FILE = 'ulimit -f 0 && exec "$@"'
+NO_FILE = 'ulimit -f 0 && exec "$@" 2>&1'
 """No file may grow beyond 0 bytes, whoever writes it: what a read-only root file system comes to."""
 UNCHECKED_HASH = 1
 
@@ -83,38 +80,22 @@ def test_it_stays_small(image: Image) -> None:
 
 
 async def test_it_serves_a_meshca_as_nobody_and_writes_no_file(image: Image, embedded: EmbeddedControlPlane) -> None:
-    access = Access.of(embedded)
     port = free_port()
-    async with Cluster(access) as cluster, aiohttp.ClientSession() as session:
+    async with Cluster(Access.of(embedded)) as cluster:
         await cluster.install()
         for namespace in ("meshca-system", "istio-system"):
             await cluster.add_namespace(namespace)
-        with running(image, kubeconfig(image, embedded), port) as (process, log):
-            await until(lambda: ready(session, port), process, log)
+        async with running(image, kubeconfig(image, embedded), port) as process:
+            await process.until(lambda: is_ready(port))
             mesh = {"apiVersion": "meshca.io/v1alpha1", "kind": "MeshCA", "metadata": {"name": "mesh"}, "spec": {}}
             await cluster.apply(f"{MESHCAS}/mesh", mesh)
-            await until(lambda: cluster.get(secret_path("istio-system", "cacerts")), process, log)
+            await process.until(lambda: cluster.get(secret_path("istio-system", "cacerts")))
             assert identity(process.pid) == (image.user if os.getuid() == 0 else (os.getuid(), os.getgid()))
-            process.terminate()
-            assert await asyncio.to_thread(process.wait, PATIENCE) == 0, log()
+            assert await process.stop(PATIENCE) == 0, process.tail()
 
 
-async def ready(session: aiohttp.ClientSession, port: int) -> bool:
-    try:
-        async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
-
-
-async def until(
-    holds: Callable[[], Awaitable[Any]], process: "subprocess.Popen[bytes]", log: Callable[[], str]
-) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not await holds():
-        is_in_time = process.poll() is None and time.monotonic() < deadline
-        assert is_in_time, f"exit code {process.poll()}:\n{log()}"
-        await asyncio.sleep(0.1)
+async def is_ready(port: int) -> bool:
+    return (await answered(port, "/readyz"))[0] == 200
 
 
 def kubeconfig(image: Image, server: EmbeddedControlPlane) -> Path:
@@ -130,22 +111,21 @@ def kubeconfig(image: Image, server: EmbeddedControlPlane) -> Path:
     return path
 
 
-@contextmanager
-def running(image: Image, config: Path, port: int) -> Iterator[tuple["subprocess.Popen[bytes]", Callable[[], str]]]:
-    """Run it with the arguments of the Deployment."""
+@asynccontextmanager
+async def running(image: Image, config: Path, port: int) -> AsyncIterator[Process]:
+    """Run it with the arguments of the Deployment; what it says is written down by us, who may write."""
     command = [*as_nobody(image), "sh", "-c", NO_FILE, "sh"]
     command += image.command(*deployed_container()["args"], f"--metrics-address=127.0.0.1:{port}")
     environment = image.environment | {"KUBECONFIG": str(config), "POD_NAME": "meshca-0"}
-    process = launch(command, subprocess.PIPE, environment, cwd="/")
-    try:
-        yield process, lambda: _rest(process)
-    finally:
-        _rest(process)
+    with Process(command, image.root / "image.log", environment, cwd=Path("/"), is_read=True) as process:
+        async with alongside(written_down(process)):
+            yield process
 
 
-def _rest(process: "subprocess.Popen[bytes]") -> str:
-    process.kill()
-    return process.communicate()[0].decode()[-3000:]
+async def written_down(process: Process) -> None:
+    async for line in process.read():
+        with process.log.open("ab") as log:
+            log.write(line)
 
 
 def as_nobody(image: Image) -> list[str]:

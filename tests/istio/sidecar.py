@@ -1,20 +1,20 @@
 """A real pilot-agent with the Envoy that it starts, as in a pod, and what that Envoy holds."""
 
-import asyncio
 import base64
 import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import aiohttp
 from cryptography import x509
 
 from testkit.cluster import Cluster
+from testkit.loopback import answered
 from tests.istio.binaries import Binaries
 from tests.istio.bootstrap import Ports, bootstrap
 from tests.istio.istiod import SERVICE, Istiod
 from tests.istio.kubelet import Volume
-from tests.istio.process import Process
+from tests.istio.program import START_SECONDS, program
 
 NAMESPACE = "mesh"
 TRUST_DOMAIN = "cluster.local"
@@ -39,13 +39,12 @@ class Held(NamedTuple):
 class Sidecar:
     """One workload's proxy; its service account has its name."""
 
-    def __init__(self, name: str, cluster: Cluster, home: Path, web: aiohttp.ClientSession) -> None:
+    def __init__(self, name: str, cluster: Cluster, home: Path) -> None:
         self.name = name
         self.ports = Ports()
         self.roots = Volume(cluster, f"/api/v1/namespaces/{NAMESPACE}/configmaps/istio-ca-root-cert", home / ROOTS)
         self._cluster = cluster
         self._home = home
-        self._web = web
 
     @property
     def id(self) -> str:
@@ -78,16 +77,17 @@ class Sidecar:
             "TRUST_DOMAIN": TRUST_DOMAIN,
         }
         command = [str(binaries.agent), "proxy", "sidecar", "--domain", f"{NAMESPACE}.svc.cluster.local"]
-        self.process = Process(command, self._home, environment)
+        self.process = program(command, self._home, environment)
 
     async def start(self) -> None:
         """Return once it has its first certificate and takes connections."""
         await self._write_token()
         await self.roots.mounted()
         self.process.start()
-        while await self._admin("ready") != "LIVE\n" or await self.held() is None:
-            assert self.process.is_running, f"pilot-agent ended by itself:\n{self.process.tail()}"
-            await asyncio.sleep(0.1)
+        await self.process.until(self._is_ready, START_SECONDS)
+
+    async def _is_ready(self) -> bool:
+        return await self._admin("ready") == "LIVE\n" and await self.held() is not None
 
     async def _write_token(self) -> None:
         """As the kubelet would for a projected volume: istiod knows its callers by it (TokenReview)."""
@@ -118,11 +118,8 @@ class Sidecar:
         return {each["name"]: each["value"] for each in stats if "name" in each and "value" in each}
 
     async def _admin(self, path: str) -> str:
-        try:
-            async with self._web.get(f"http://127.0.0.1:{self.ports.admin}/{path}") as response:
-                return await response.text() if response.status == 200 else ""
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return ""
+        status, text = await answered(self.ports.admin, f"/{path}")
+        return text if status == HTTPStatus.OK else ""
 
 
 def _common_name(name: x509.Name) -> str:

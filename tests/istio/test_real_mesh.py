@@ -12,6 +12,7 @@ import pytest
 
 from testkit import apiserver as real
 from testkit.apiserver import APIServer
+from testkit.programs import Unavailable
 from tests.istio import binaries as programs
 from tests.istio.binaries import Binaries
 from tests.istio.cluster import condition
@@ -29,7 +30,7 @@ LATER = 180.0
 def binaries() -> Binaries:
     try:
         return programs.find()
-    except programs.UnavailableError as error:
+    except Unavailable as error:
         pytest.skip(str(error))
 
 

