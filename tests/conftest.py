@@ -1,19 +1,17 @@
-"""The control planes that tests run against: a real API server, and the embedded one of the demo.
+"""The control planes that tests run against: a real API server, and the embedded one.
 
 Both are started once per session, on first use; tests keep apart by names (`unique`), not by restarts.
 """
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from testkit import apiserver as real
-from testkit import programs
+from testkit import profile, programs
 from testkit.apiserver import APIServer
 from testkit.client import Access
 from testkit.controlplane import EmbeddedControlPlane
@@ -22,15 +20,7 @@ from testkit.loop import event_loop_in_a_thread
 # pytest-asyncio asks for the current loop when there is none, and Python 3.11 then makes one that nobody closes.
 asyncio.set_event_loop(None)
 
-# A busy machine fails no property; and in CI a red run can be repeated.
-settings.register_profile(
-    "any machine",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=bool(os.environ.get("CI")),
-    print_blob=True,
-)
-settings.load_profile("any machine")
+profile.load()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -295,7 +295,6 @@ SIGNATURES = {
         ),
         ACCEPT,
     ),
-    "RSASSA-PSS without its parameters": (root(key=RSA, algorithm=sequence(oid("1.2.840.113549.1.1.10"))), REFUSE),
     "another algorithm inside than outside": (root(outer_algorithm=RSA_SHA256), REFUSE),
 }
 KEYS = {
@@ -367,7 +366,6 @@ EXTENSIONS = {
     "a unique id of the issuer": (root(unique_ids=encode(0x81, b"\0\1")), WARN),
     "a unique id without octets": (root(unique_ids=encode(0x82, b"")), REFUSE),
     "a unique id with bits behind its end": (root(unique_ids=encode(0x82, b"\1\1")), REFUSE),
-    "a unique id in parts": (root(unique_ids=encode(0xA2, encode(BIT_STRING, b"\0\1"))), REFUSE),
     "a damaged list of certificate timestamps": (plus(extension("1.3.6.1.4.1.11129.2.4.2", b"")), WARN),
     "a keyUsage with decipherOnly alone": (
         root(extensions=(CA, extension("2.5.29.15", encode(BIT_STRING, b"\7\6\x80"), TRUE))),

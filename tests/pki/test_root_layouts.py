@@ -129,7 +129,6 @@ READ_BY_ALL = {
     "a critical subjectAltName of which Go reads nothing",  # read, and refused by Go when it verifies
     "RSASSA-PSS without the parameters that it must have",  # its hash is SHA-1 then, or unknown
     "a policy by a UUID",  # read by Go since 1.22
-    "RSASSA-PSS without its parameters",  # nobody can tell its hash
 }
 """Layouts that Go and Envoy can load, and that are refused for another reason than that one of them cannot."""
 

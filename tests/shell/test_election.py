@@ -39,6 +39,11 @@ class Stage:
         election.start()
         return election
 
+    async def leader(self, identity: str = "one") -> Election:
+        election = await self.process(identity)
+        await election.wait_until_leader()
+        return election
+
     async def call(self, method: str, path: str, body: object = None) -> dict:
         return await call(self.connections[0].api, method, path, body=body)
 
@@ -82,8 +87,7 @@ async def test_of_two_processes_exactly_one_leads_at_any_time():
 @in_virtual_time
 async def test_a_leader_that_is_killed_is_followed_within_20_seconds_and_not_before_its_lease_is_over():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         other = await on.process("other")
         await asyncio.sleep(60)
         await kill(one)
@@ -97,8 +101,7 @@ async def test_a_leader_that_is_killed_is_followed_within_20_seconds_and_not_bef
 @in_virtual_time
 async def test_a_leader_that_stops_gives_the_lease_away():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         other = await on.process("other")
         await asyncio.sleep(10)
         await one.stop()
@@ -113,12 +116,10 @@ async def test_a_leader_that_stops_gives_the_lease_away():
 @in_virtual_time
 async def test_a_restarted_container_takes_its_own_lease_over_at_once():
     async with stage() as on:
-        one = await on.process("meshca-0")
-        await one.wait_until_leader()
+        one = await on.leader("meshca-0")
         await kill(one)
         killed = now()
-        again = await on.process("meshca-0")
-        await again.wait_until_leader()
+        again = await on.leader("meshca-0")
         assert now() - killed < 1
         assert (await on.lease())["leaseTransitions"] == 0
         await again.stop()
@@ -127,8 +128,7 @@ async def test_a_restarted_container_takes_its_own_lease_over_at_once():
 @in_virtual_time
 async def test_when_the_api_server_hangs_the_leader_steps_down_before_its_lease_can_be_over():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         await asyncio.sleep(30.5)
         renewed = datetime.fromisoformat((await on.lease())["renewTime"])
         on.faults.add(Fault(path="/leases", delay=100_000, times=0))
@@ -142,8 +142,7 @@ async def test_when_the_api_server_hangs_the_leader_steps_down_before_its_lease_
 @in_virtual_time
 async def test_the_deadline_counts_from_when_the_renewal_was_sent():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         on.faults.add(Fault(method="PUT", path="/leases", delay=2.0, times=0))
         await asyncio.sleep(TIMING.renew_period)
         for _ in range(600):
@@ -155,8 +154,7 @@ async def test_the_deadline_counts_from_when_the_renewal_was_sent():
 @in_virtual_time
 async def test_leadership_ends_by_the_clock_even_if_nothing_runs():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         loop = asyncio.get_running_loop()
         assert 0 < one.time_left <= TIMING.renew_deadline
         loop._now += TIMING.renew_deadline + 0.01
@@ -177,8 +175,7 @@ async def test_leadership_ends_by_the_clock_even_if_nothing_runs():
 @in_virtual_time
 async def test_one_failure_does_not_end_leadership(fault):
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         on.faults.add(Fault(method="PUT", path="/leases", **fault))
         for _ in range(300):
             await asyncio.sleep(0.1)
@@ -190,8 +187,7 @@ async def test_one_failure_does_not_end_leadership(fault):
 @in_virtual_time
 async def test_somebody_who_edits_the_lease_does_not_end_leadership():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         lease = await on.call("GET", LEASE)
         lease["metadata"]["labels"] = {"edited": "yes"}
         await on.call("PUT", LEASE, lease)
@@ -204,8 +200,7 @@ async def test_somebody_who_edits_the_lease_does_not_end_leadership():
 @in_virtual_time
 async def test_a_lease_that_is_deleted_is_made_again():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         await on.call("DELETE", LEASE)
         await asyncio.sleep(30)
         assert one.is_leader
@@ -216,8 +211,7 @@ async def test_a_lease_that_is_deleted_is_made_again():
 @in_virtual_time
 async def test_a_lease_that_was_given_to_another_by_hand_ends_leadership_at_the_next_renewal():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         lease = await on.call("GET", LEASE)
         lease["spec"]["holderIdentity"] = "somebody"
         await on.call("PUT", LEASE, lease)
@@ -229,38 +223,28 @@ async def test_a_lease_that_was_given_to_another_by_hand_ends_leadership_at_the_
         assert (await on.lease())["holderIdentity"] == "somebody"
 
 
+async def seconds_until_led(**spec: object) -> float:
+    """How long the first process waits for a lease that somebody has left behind."""
+    async with stage() as on:
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "meshca"}, "spec": spec}
+        await on.call("POST", LEASES, lease)
+        begun = now()
+        one = await on.leader()
+        waited = now() - begun
+        await one.stop()
+        return waited
+
+
 @in_virtual_time
 async def test_stamps_of_a_wrong_clock_do_not_matter():
-    async with stage() as on:
-        body = {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": "meshca"},
-            "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 15, "renewTime": "2099-01-01T00:00:00.000000Z"},
-        }
-        await on.call("POST", LEASES, body)
-        one = await on.process("one")
-        begun = now()
-        await one.wait_until_leader()
-        assert 15 <= now() - begun <= 17
-        await one.stop()
+    left = {"holderIdentity": "dead", "leaseDurationSeconds": 15, "renewTime": "2099-01-01T00:00:00.000000Z"}
+    assert 15 <= await seconds_until_led(**left) <= 17
 
 
 @in_virtual_time
 async def test_a_lease_that_says_it_lasts_for_years_is_over_within_a_minute():
-    async with stage() as on:
-        body = {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": "meshca"},
-            "spec": {"holderIdentity": "ghost", "leaseDurationSeconds": 2**31 - 1},
-        }
-        await on.call("POST", LEASES, body)
-        one = await on.process("one")
-        begun = now()
-        await one.wait_until_leader()
-        assert now() - begun <= LONGEST_SECONDS + TIMING.retry_period
-        await one.stop()
+    waited = await seconds_until_led(holderIdentity="ghost", leaseDurationSeconds=2**31 - 1)
+    assert waited <= LONGEST_SECONDS + TIMING.retry_period
 
 
 @in_virtual_time
@@ -282,8 +266,7 @@ async def test_a_missing_right_is_told_once_with_the_role_and_healed_when_it_is_
 @in_virtual_time
 async def test_an_idle_leader_makes_one_request_every_four_seconds():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         before = len(on.log)
         await asyncio.sleep(60)
         assert {(request.method, request.status) for request in on.log[before:]} == {("PUT", 200)}
@@ -294,8 +277,7 @@ async def test_an_idle_leader_makes_one_request_every_four_seconds():
 @in_virtual_time
 async def test_stopping_does_not_wait_for_an_api_server_that_hangs():
     async with stage() as on:
-        one = await on.process("one")
-        await one.wait_until_leader()
+        one = await on.leader()
         on.faults.add(Fault(path="/leases", delay=1000, times=0))
         begun = now()
         await one.stop()
