@@ -1,7 +1,7 @@
 """Render deploy/ from the chart: what `helm template` makes of the default values, without Helm's own marks.
 
-`make generate` runs it. namespace.yaml, kustomization.yaml and samples/ are written by hand: a chart can make neither
-the namespace that it is installed into, nor a kustomization.
+`make generate` runs it. wide-watch.yaml is what wideWatch adds. namespace.yaml, kustomization.yaml and samples/ are
+written by hand: a chart can make neither the namespace that it is installed into, nor a kustomization.
 """
 
 import re
@@ -41,7 +41,7 @@ def main() -> None:
 
 def rendered() -> dict[str, str]:
     """Return the text of every file by its name."""
-    documents = _documents(_template("--set", "wideWatch=true"))
+    documents = _documents(_template("--set", "wideWatch=true")) | _documents(_template())
     return {
         name: HEAD + "---\n".join(text for template in templates for text in documents[f"{template}.yaml"])
         for name, templates in FILES.items()

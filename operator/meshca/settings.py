@@ -28,6 +28,7 @@ class Settings:
         identity: the Lease holder's name, unique among running processes.
         service_account: what it runs under, for advice in messages.
         target_role: the ClusterRole that a RoleBinding in a target's namespace refers to, for the same.
+        wide_watch: whether it may watch the Secrets of all namespaces, and so is to have one watch for all targets.
     """
 
     namespace: str = DEFAULT_NAMESPACE
@@ -37,6 +38,7 @@ class Settings:
     identity: str = "meshca"
     service_account: str = "meshca"
     target_role: str = "meshca-target"
+    wide_watch: bool = False
 
     @classmethod
     def of(cls, arguments: Namespace, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -49,6 +51,7 @@ class Settings:
             identity=_identity(environ),
             service_account=environ.get("POD_SERVICE_ACCOUNT") or cls.service_account,
             target_role=environ.get("TARGET_CLUSTER_ROLE") or cls.target_role,
+            wide_watch=arguments.wide_watch,
         )
 
     def grant(self, target_namespace: str, secret_name: str = CACERTS) -> str:
@@ -77,6 +80,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="default: %(default)s")
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="default: %(default)s")
+    parser.add_argument(
+        "--wide-watch",
+        action="store_true",
+        help="have one watch of Secrets' metadata in all namespaces instead of one for each target; worth it from some"
+        " hundreds of targets on; needs the right to list and watch every Secret (deploy/wide-watch.yaml)",
+    )
 
 
 def _identity(environ: Mapping[str, str]) -> str:

@@ -23,6 +23,7 @@ COMBINATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {},
         {
             f"{CONTAINER}.image": "ghcr.io/meshca/meshca:0.1.0",
+            f"{CONTAINER}.args": ["run", "--log-format=json", "--log-level=info"],
             "ConfigMap meshca-dashboard": None,
             "ServiceMonitor meshca": None,
             "PodMonitor meshca": None,
@@ -106,7 +107,10 @@ COMBINATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no targets yet": ({"targetNamespaces": []}, {"RoleBinding istio-system/meshca-target": None}),
     "one watch for all": (
         {"wideWatch": True},
-        {"ClusterRole meshca-wide-watch rules.0.verbs": ["list", "watch"]},
+        {
+            "ClusterRole meshca-wide-watch rules.0.verbs": ["list", "watch"],
+            f"{CONTAINER}.args": ["run", "--log-format=json", "--log-level=info", "--wide-watch"],
+        },
     ),
     "rights that others give": (
         {"rbac": {"create": False}, "serviceAccount": {"create": False, "name": "given"}, "wideWatch": True},
@@ -115,6 +119,7 @@ COMBINATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "ServiceAccount meshca": None,
             "Role meshca": None,
             "ClusterRole meshca-wide-watch": None,
+            f"{CONTAINER}.args.3": "--wide-watch",
         },
     ),
     "an account of another name": (

@@ -1,6 +1,8 @@
 """The chart, and what is made from it: deploy/ and the README are up to date, and install the same objects."""
 
 import json
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,23 @@ def test_helm_and_kubectl_install_the_same_objects(helm: Helm) -> None:
     by_kubectl = _by_name([it for it in yaml.safe_load_all(built) if it["kind"] != "Namespace"])
     by_helm = _by_name([_without_marks(it) for it in helm.template("--skip-tests")])
     assert by_helm == by_kubectl
+
+
+def test_without_helm_the_wide_watch_is_had_by_the_command_that_its_file_has(helm: Helm, tmp_path: Path) -> None:
+    lines = (DEPLOY / "wide-watch.yaml").read_text("utf-8").splitlines()
+    comment = "".join(line.removeprefix("#").removesuffix("\\") for line in lines if line.startswith("#"))
+    local = f"--local --filename={tmp_path / 'deployment.json'} --output=json"
+    command = comment[comment.index("kubectl ") :].replace("deployment meshca", local)
+    manifests = yaml.safe_load_all((DEPLOY / "deployment.yaml").read_text("utf-8"))
+    (tmp_path / "deployment.json").write_text(json.dumps(_by_kind(manifests, "Deployment")))
+    patched = Kubectl().done(*shlex.split(command)[1:])
+    by_helm = _by_kind(helm.template(values={"wideWatch": True}), "Deployment")
+    assert json.loads(patched)["spec"]["template"]["spec"] == by_helm["spec"]["template"]["spec"]
+
+
+def _by_kind(objects: Iterable[Json], kind: str) -> Json:
+    (found,) = (it for it in objects if it["kind"] == kind)
+    return found
 
 
 def test_every_namespaced_object_names_its_namespace(helm: Helm) -> None:

@@ -24,8 +24,11 @@ from tests.e2e.world import World
 
 pytestmark = pytest.mark.parametrize("plane", ["real"], indirect=True, scope="session")
 
-FOR_EVERYBODY = {"system:basic-user", "system:discovery"}
-"""ClusterRoles that Kubernetes itself binds to whoever has authenticated."""
+FOR_EVERYBODY = {"system:discovery"}
+"""ClusterRoles that Kubernetes itself binds to whoever has authenticated, as far as they are used."""
+
+
+WIDE = ("run", "--log-level=debug", "--wide-watch")
 
 
 class Right(NamedTuple):
@@ -120,7 +123,7 @@ async def test_with_the_wide_watch_granted_one_watch_serves_all_targets(world: W
     for manifest in manifests("wide-watch.yaml"):
         await world.account.apply(manifest)
     await world.account.until_it_may("watch", "secrets")
-    operator = await world.started()
+    operator = await world.started(arguments=WIDE)
     mesh = await world.mesh()
     await mesh.apply()
     await mesh.settled(revision=1)
@@ -130,6 +133,38 @@ async def test_with_the_wide_watch_granted_one_watch_serves_all_targets(world: W
     await until_equal(lambda: granted("wide-watch.yaml") - used(world.account.audited(world.apiserver)), set())
     watches = [it["requestURI"] for it in world.account.audited(world.apiserver) if it["verb"] == "watch"]
     assert {uri.split("?")[0] for uri in watches} == {MESHCAS, "/api/v1/secrets"}
+
+
+@concurrently
+async def test_a_wide_watch_that_is_refused_is_told_of_once_and_each_target_is_watched_by_its_name(
+    world: World,
+) -> None:
+    world.expect_refusals("/api/v1/secrets")
+    operator = await world.started(arguments=WIDE)
+    mesh = await world.mesh()
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    await mesh.edit_files({"root-cert.pem": b"garbage"})
+    await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=5)
+    await operator.terminate()
+    assert operator.output.count("bind ClusterRole meshca-wide-watch") == 1
+    assert [each for each in world.account.refusals(world.apiserver) if each[1] == "/api/v1/secrets"] == [
+        ("list", "/api/v1/secrets")
+    ]
+
+
+@concurrently
+async def test_the_right_to_a_wide_watch_alone_brings_none(world: World) -> None:
+    for manifest in manifests("wide-watch.yaml"):
+        await world.account.apply(manifest)
+    await world.account.until_it_may("watch", "secrets")
+    operator = await world.started()
+    mesh = await world.mesh()
+    await mesh.apply()
+    await mesh.settled(revision=1)
+    await operator.terminate()
+    asked = {it["requestURI"].split("?")[0] for it in world.account.audited(world.apiserver)}
+    assert "/api/v1/secrets" not in asked
 
 
 @concurrently

@@ -37,6 +37,10 @@ def test_the_flags_are_taken():
     assert (given.metrics_address, given.log_format, given.log_level) == ("127.0.0.1:0", "json", "debug")
 
 
+def test_one_watch_for_all_is_had_only_where_it_is_asked_for():
+    assert (settings().wide_watch, settings("--wide-watch").wide_watch) == (False, True)
+
+
 def test_a_log_format_that_does_not_exist_is_refused(capsys):
     with pytest.raises(SystemExit):
         settings("--log-format=xml")

@@ -10,9 +10,7 @@ from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Connection, call, connect
 from meshca.cluster.object_watch import (
     CONFIG_MAPS,
-    RETRY_REVIEW_SECONDS,
-    RETRY_WIDE_SECONDS,
-    REVIEWS,
+    RETRY_SECONDS,
     UNSEEN_SECONDS,
     SecretWatch,
 )
@@ -22,12 +20,11 @@ from meshca.words import names
 from meshca.words.ref import Ref
 from testkit.controlplane import EmbeddedControlPlane
 from testkit.controlplane.faults import Fault
-from tests.shell.scripted_api import Answer, connected, status, stream
+from tests.shell.scripted_api import connected, status, stream
 from tests.shell.virtual_time import in_virtual_time
 
 OWN = "meshca-system"
 EVERYWHERE = "/api/v1/secrets$"
-"""A lasting 403 on it is a right that is not there: the control plane's reviews say so too."""
 SOON = 2.0
 
 
@@ -38,12 +35,12 @@ def now() -> float:
 class Cluster:
     """A control plane with Secrets, and a watch that tells of them."""
 
-    def __init__(self, server: EmbeddedControlPlane, connection: Connection) -> None:
+    def __init__(self, server: EmbeddedControlPlane, connection: Connection, *, wide: bool) -> None:
         self.faults = server.faults
         self.log = server.log
         self.api = connection.api
         self.told: list[str] = []
-        self.watch = SecretWatch(connection, OWN, self.told.append)
+        self.watch = SecretWatch(connection, OWN, self.told.append, wide=wide)
 
     async def write(self, namespace: str, name: str, meshca: str | None = "mesh", **data: str) -> dict[str, Any]:
         """Write a Secret, with the label of a MeshCA or without."""
@@ -100,18 +97,18 @@ class Cluster:
         return [each.path for each in self.log if each.status == 403]
 
     @property
-    def reviews(self) -> int:
-        """How often it was asked so far what may be done."""
-        return len([each for each in self.log if each.path == REVIEWS])
+    def watched_by_name(self) -> list[str]:
+        """Names of the Secrets that have a watch of their own."""
+        return [scope.name for scope in self.watch._streams if scope.name]
 
 
 @asynccontextmanager
-async def cluster(**options: Any) -> AsyncIterator[Cluster]:
+async def cluster(*, wide: bool = True, **options: Any) -> AsyncIterator[Cluster]:
     async with EmbeddedControlPlane(tls=False, **options) as server:
         connection = await connect(ServerClock(), environ={"KUBECONFIG": str(server.kubeconfig)})
         for namespace in (OWN, "istio-system"):
             await call(connection.api, "POST", "/api/v1/namespaces", body={"metadata": {"name": namespace}})
-        made = Cluster(server, connection)
+        made = Cluster(server, connection, wide=wide)
         try:
             yield made
         finally:
@@ -185,15 +182,13 @@ async def test_nothing_but_metadata_is_accepted(tmp_path):
     accepted = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        if request.path == REVIEWS:
-            return web.json_response({"status": {"allowed": True}})
         accepted.append(request.headers["Accept"])
         if "watch" in request.query:
             return await stream(request)
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": None})
 
     async with connected(answer, tmp_path) as connection:
-        watch = SecretWatch(connection, OWN, lambda _: None)
+        watch = SecretWatch(connection, OWN, lambda _: None, wide=True)
         watch.start()
         await watch.wait_until_open()
         await watch.stop()
@@ -265,8 +260,24 @@ async def test_an_idle_hour_costs_no_request():
 
 
 @in_virtual_time
-async def test_without_the_right_to_all_namespaces_each_target_is_watched_by_its_name(caplog):
-    caplog.set_level("INFO")
+async def test_without_being_told_to_watch_all_each_target_is_watched_by_its_name_and_nothing_else_is_tried():
+    async with cluster(wide=False) as on:
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
+        await on.open()
+        assert not on.watch.is_wide
+        await on.write("istio-system", "cacerts", meshca=None, a="by others")
+        assert await on.heard() == ["mesh"]
+        await on.write(OWN, "mesh-root-1")
+        assert await on.heard() == ["mesh"]
+        await on.write("istio-system", "unrelated", meshca="mesh")
+        assert await on.heard() == []
+        await asyncio.sleep(2 * RETRY_SECONDS)
+        tried = {each.path for each in on.log if each.method == "GET"}
+        assert tried == {f"/api/v1/namespaces/{namespace}/secrets" for namespace in (OWN, "istio-system")}
+
+
+@in_virtual_time
+async def test_a_wide_watch_that_is_refused_is_told_of_once_and_each_target_is_watched_by_its_name(caplog):
     async with cluster() as on:
         on.forbid(EVERYWHERE)
         on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
@@ -278,59 +289,31 @@ async def test_without_the_right_to_all_namespaces_each_target_is_watched_by_its
         assert await on.heard() == ["mesh"]
         await on.write("istio-system", "unrelated", meshca="mesh")
         assert await on.heard() == []
-        assert on.refused == []
-        told = [each.getMessage() for each in caplog.records if "by its name" in each.getMessage()]
-        assert told == ["watching each target by its name: no right to list Secrets in all namespaces"]
+        await asyncio.sleep(2.5 * RETRY_SECONDS)
+        assert on.refused == ["/api/v1/secrets"] * 3, "once an hour"
+        told = [each for each in caplog.records if "by its name" in each.getMessage()]
+        assert [each.levelname for each in told] == ["WARNING"]
+        for part in ("/api/v1/secrets: 403", "ClusterRole meshca-wide-watch", "wideWatch", "--wide-watch"):
+            assert part in told[0].getMessage()
 
 
-async def no_answer(_: web.Request) -> web.StreamResponse:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-def answers(body: Any) -> Answer:
-    async def answer(_: web.Request) -> web.StreamResponse:
-        return web.json_response(body, status=201)
-
-    return answer
-
-
-def refuses(code: int) -> Answer:
-    async def answer(_: web.Request) -> web.StreamResponse:
-        return status(code)
-
-    return answer
-
-
-async def list_only(request: web.Request) -> web.StreamResponse:
-    asked = (await request.json())["spec"]["resourceAttributes"]
-    assert (asked["resource"], asked.get("namespace", "")) == ("secrets", "")
-    return web.json_response({"status": {"allowed": asked["verb"] == "list"}}, status=201)
-
-
-REVIEW_ANSWERS: dict[str, Answer] = {
-    "it may not": answers({"status": {"allowed": False}}),
-    "it may not, for a reason": answers({"status": {"allowed": False, "denied": True, "reason": "a webhook said so"}}),
-    "it may list and not watch": list_only,
-    "nothing": answers({}),
-    "something else": answers({"status": "unknown"}),
-    "no object": answers([True]),
-    "that it may not ask": refuses(403),
-    "that there are no reviews": refuses(404),
-    "a failure": refuses(500),
-    "no answer in time": no_answer,
-}
-
-
-@pytest.mark.parametrize("review", REVIEW_ANSWERS.values(), ids=REVIEW_ANSWERS.keys())
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429, "retry_after": 1}, {"drop": True}], ids=str)
 @in_virtual_time
-async def test_all_namespaces_are_never_tried_where_the_review_says(tmp_path, review):
-    tried = []
+async def test_a_wide_watch_that_fails_is_not_refused(fault):
+    async with cluster() as on:
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
+        on.faults.add(Fault(path=EVERYWHERE, times=5, **fault))
+        await on.open()
+        assert on.watch.is_wide
+        await on.write("istio-system", "cacerts")
+        assert await on.heard() == ["mesh"]
 
+
+@in_virtual_time
+async def test_a_right_that_allows_to_list_and_not_to_watch_is_none(tmp_path):
     async def answer(request: web.Request) -> web.StreamResponse:
-        if request.path == REVIEWS:
-            return await review(request)
-        tried.append(request.path)
+        if "watch" in request.query and request.path == "/api/v1/secrets":
+            return status(403)
         if "watch" in request.query:
             response = await stream(request)
             await asyncio.Event().wait()
@@ -338,19 +321,26 @@ async def test_all_namespaces_are_never_tried_where_the_review_says(tmp_path, re
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": None})
 
     async with connected(answer, tmp_path) as connection:
-        watch = SecretWatch(connection, OWN, lambda _: None)
-        watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
+        watch = SecretWatch(connection, OWN, lambda _: None, wide=True)
         watch.start()
         async with asyncio.timeout(10):
             await watch.wait_until_open()
-        await asyncio.sleep(SOON)
         assert not watch.is_wide
         await watch.stop()
-    assert set(tried) == {f"/api/v1/namespaces/{namespace}/secrets" for namespace in (OWN, "istio-system")}
 
 
 @in_virtual_time
-async def test_without_the_right_an_idle_hour_costs_no_request_either():
+async def test_watched_by_name_an_idle_hour_costs_no_request_either():
+    async with cluster(wide=False, bookmark_interval=60) as on:
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
+        await on.open()
+        before = len(on.log)
+        await asyncio.sleep(3000)
+        assert len(on.log) == before
+
+
+@in_virtual_time
+async def test_refused_an_idle_hour_costs_no_request_either():
     async with cluster(bookmark_interval=60) as on:
         on.forbid(EVERYWHERE)
         on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
@@ -358,24 +348,11 @@ async def test_without_the_right_an_idle_hour_costs_no_request_either():
         before = len(on.log)
         await asyncio.sleep(3000)
         assert len(on.log) == before
-        assert on.reviews == 1
-
-
-@in_virtual_time
-async def test_a_review_that_failed_is_made_again_soon():
-    async with cluster() as on:
-        on.faults.add(Fault(path=REVIEWS, status=503))
-        await on.open()
-        assert not on.watch.is_wide
-        await asyncio.sleep(RETRY_REVIEW_SECONDS + UNSEEN_SECONDS)
-        assert on.watch.is_wide
-        assert [each for each in on.watch._streams if each.namespace] == [], "the narrow ones are closed"
 
 
 @in_virtual_time
 async def test_targets_come_and_go():
-    async with cluster() as on:
-        on.forbid(EVERYWHERE)
+    async with cluster(wide=False) as on:
         await on.open()
         on.watch.set_targets("mesh", [Ref("istio-system", "one")])
         await on.heard()
@@ -403,8 +380,7 @@ async def test_a_secret_that_two_meshcas_claim_is_told_to_both():
 
 @in_virtual_time
 async def test_one_target_that_must_not_be_read_does_not_disturb_the_others():
-    async with cluster() as on:
-        on.forbid(EVERYWHERE)
+    async with cluster(wide=False) as on:
         on.forbid("/namespaces/default/secrets$")
         on.watch.set_targets("one", [Ref("default", "cacerts")])
         on.watch.set_targets("two", [Ref("istio-system", "cacerts")])
@@ -419,17 +395,22 @@ async def test_one_target_that_must_not_be_read_does_not_disturb_the_others():
 async def test_a_right_that_is_granted_later_is_used():
     async with cluster() as on:
         on.forbid(EVERYWHERE)
+        on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
         await on.open()
+        assert on.watched_by_name == ["cacerts"]
+        await on.write("istio-system", "cacerts")
         on.faults.clear()
-        await asyncio.sleep(RETRY_WIDE_SECONDS + UNSEEN_SECONDS)
+        await asyncio.sleep(RETRY_SECONDS + UNSEEN_SECONDS)
         assert on.watch.is_wide
-        assert on.refused == []
+        assert on.watched_by_name == [], "the narrow ones are closed"
+        assert on.refused == ["/api/v1/secrets"]
+        await on.heard()
         await on.write("istio-system", "anything")
         assert await on.heard() == ["mesh"]
 
 
 @in_virtual_time
-async def test_a_right_that_is_taken_away_is_made_up_for():
+async def test_a_right_that_is_taken_away_is_made_up_for(caplog):
     async with cluster() as on:
         on.watch.set_targets("mesh", [Ref("istio-system", "cacerts")])
         await on.open()
@@ -440,6 +421,13 @@ async def test_a_right_that_is_taken_away_is_made_up_for():
         assert len(on.refused) == 1, "nobody tells that a right is withdrawn but the refusal itself"
         await on.write("istio-system", "cacerts", meshca=None)
         assert await on.heard() == ["mesh"]
+        on.faults.clear()
+        await asyncio.sleep(RETRY_SECONDS + UNSEEN_SECONDS)
+        assert on.watch.is_wide
+        on.forbid(EVERYWHERE)
+        on.faults.cut_watches(EVERYWHERE)
+        await on.heard()
+        assert len([each for each in caplog.records if "by its name" in each.getMessage()]) == 2, "each time"
 
 
 @in_virtual_time
@@ -518,15 +506,17 @@ async def test_without_the_right_to_config_maps_it_is_said_once_and_all_else_goe
         on.forbid(BUNDLES)
         on.watch.set_targets("mesh", [BUNDLE])
         await on.open()
-        await asyncio.sleep(3 * RETRY_WIDE_SECONDS)
-        assert on.refused == []
+        await asyncio.sleep(2.5 * RETRY_SECONDS)
+        assert [each for each in on.refused if each.endswith(BUNDLES)] == on.refused
+        assert len(on.refused) == 3, "once an hour"
         told = [each.getMessage() for each in caplog.records if "trust bundle" in each.getMessage()]
         assert len(told) == 1
-        assert f"no right to list ConfigMaps in namespace {OWN}" in told[0]
+        assert f"{BUNDLES}: 403" in told[0]
+        assert "within the hour" in told[0]
         await on.write("istio-system", "cacerts")
         assert await on.heard() == ["mesh"]
         on.faults.clear()
-        await asyncio.sleep(RETRY_WIDE_SECONDS + UNSEEN_SECONDS)
+        await asyncio.sleep(RETRY_SECONDS + UNSEEN_SECONDS)
         await on.heard()
         await on.publish("mesh-trust-bundle")
         assert await on.heard() == ["mesh"]
@@ -536,7 +526,12 @@ async def test_it_works_on_every_control_plane(control_plane, unique):
     connection = await connect(ServerClock(), environ={"KUBECONFIG": str(control_plane.kubeconfig)})
     await call(connection.api, "POST", "/api/v1/namespaces", body={"metadata": {"name": unique}})
     told: asyncio.Queue[str] = asyncio.Queue()
-    watch = SecretWatch(connection, OWN, lambda meshca: told.put_nowait(meshca) if meshca == unique else None)
+
+    def tell(meshca: str) -> None:
+        if meshca == unique:
+            told.put_nowait(meshca)
+
+    watch = SecretWatch(connection, OWN, tell, wide=True)
     watch.start()
     await watch.wait_until_open()
     path = f"/api/v1/namespaces/{unique}/secrets"

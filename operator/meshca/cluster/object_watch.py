@@ -1,10 +1,11 @@
 """Tells which MeshCA to look at when one of its objects changes, without ever reading a Secret's data.
 
 It asks for metadata only (PartialObjectMetadata), so no private key enters this
-process through it. Where the operator may, one watch by label serves the whole
-cluster. Where it may not, there is one by name for each target, and one by label
-for the operator's own namespace. Whether it may is asked (SelfSubjectAccessReview),
-not tried: a refusal in the audit log looks like an attack.
+process through it. There is one watch by name for each target, and one by label for
+the operator's own namespace. An operator that is told that it may (--wide-watch) has
+one by label for the whole cluster instead; it is not tried otherwise, for a refusal
+in the audit log looks like an attack. Where it is refused all the same, the narrow
+ones do its work until it is not.
 
 A watch by label does not see a Secret without our label. A target that is absent
 or foreign for longer than UNSEEN_SECONDS is therefore watched by name as well;
@@ -17,31 +18,34 @@ It is opened when the first MeshCA asks for such a ConfigMap.
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from meshca.cluster.connection import Connection, call
-from meshca.cluster.stream import FORBIDDEN, WATCH_SECONDS, Stream
-from meshca.errors import StoreError
+from meshca.cluster.connection import Connection
+from meshca.cluster.stream import WATCH_SECONDS, Stream
 from meshca.words import names
-from meshca.words.reasons import Found
 from meshca.words.ref import CONFIG_MAPS, SECRETS, Ref
 
 logger = logging.getLogger(__name__)
 
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-REVIEW_SECONDS = 5.0
-"""How long an answer may take, until which only the wide watch is waited for."""
-RETRY_WIDE_SECONDS = float(WATCH_SECONDS)
-"""A right that was not there is asked for again when all watches are renewed anyway: an idle minute has no request."""
-RETRY_REVIEW_SECONDS = 60.0
-"""An API server that could not tell is asked again sooner."""
+RETRY_SECONDS = float(WATCH_SECONDS)
+"""What was refused is tried again when all watches are renewed anyway: an idle minute has no request."""
 UNSEEN_SECONDS = 30.0
 SETTLE_SECONDS = 0.2
 """An event waits so long before it counts: the answer to a write of ours may come after the event that it caused."""
 REMEMBERED_WRITES = 4
+
+_REFUSED_WIDE = (
+    "watching each target by its name in place of all Secrets, which --wide-watch asks for: %s; bind ClusterRole"
+    " meshca-wide-watch (deploy/wide-watch.yaml; wideWatch with rbac.create in the Helm chart), or take the flag away"
+)
+_REFUSED_BUNDLES = (
+    "an edited or deleted trust bundle is noticed within the hour instead of at once: %s; apply the Roles of this"
+    " version (deploy/rbac.yaml, or the chart's)"
+)
 
 
 class Scope(NamedTuple):
@@ -63,11 +67,6 @@ class Scope(NamedTuple):
             return {}
         return {"fieldSelector": f"metadata.name={self.name}"} if self.name else {"labelSelector": names.LABEL_MESHCA}
 
-    def __str__(self) -> str:
-        """As in a sentence."""
-        kind = "ConfigMaps" if self.resource == CONFIG_MAPS else "Secrets"
-        return f"{kind} in namespace {self.namespace}" if self.namespace else f"{kind} in all namespaces"
-
 
 EVERYWHERE = Scope()
 
@@ -79,14 +78,18 @@ class SecretWatch:
         connection: the way to the API server.
         namespace: the operator's own.
         on_change: called in the event loop; must not block.
+        wide: whether it was told that it may watch the Secrets of all namespaces.
     """
 
-    def __init__(self, connection: Connection, namespace: str, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self, connection: Connection, namespace: str, on_change: Callable[[str], None], *, wide: bool = False
+    ) -> None:
         self._connection = connection
         self._session = connection.session()
         self._own = Scope(namespace)
         self._bundles = Scope(namespace, resource=CONFIG_MAPS)
         self._on_change = on_change
+        self._wide = wide
         self._loop = asyncio.get_running_loop()
         self._targets: dict[str, frozenset[Ref]] = {}
         self._claims: dict[Ref, set[str]] = {}
@@ -96,7 +99,7 @@ class SecretWatch:
         self._streams: dict[Scope, Stream] = {}
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
         self._refused: set[Scope] = set()
-        self._ask_at: dict[Scope, float] = {}
+        self._retry_at: dict[Scope, float] = {}
         self._opened = asyncio.Event()
         self._revise = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
@@ -165,18 +168,19 @@ class SecretWatch:
                     await self._revise.wait()
 
     def _wanted(self) -> set[Scope]:
-        """The streams that there should be; narrow ones only after the wide one was refused, until it is open."""
+        """The streams that there should be; where a wide one may be, narrow ones only while it is refused."""
         now = self._loop.time()
         secrets = {ref for ref in self._claims if ref.resource != CONFIG_MAPS}
-        bundles = {self._bundles} if self._claims.keys() - secrets and self._may_ask(self._bundles, now) else set()
+        bundles = {self._bundles} if self._claims.keys() - secrets and self._may_try(self._bundles, now) else set()
         if self.is_wide:
             return bundles | {EVERYWHERE} | self._unseen(secrets, now)
-        wide = {EVERYWHERE} if self._may_ask(EVERYWHERE, now) else set()
-        narrow = {self._own, *(Scope(*ref) for ref in secrets)} if EVERYWHERE in self._refused else set()
+        wide = {EVERYWHERE} if self._wide and self._may_try(EVERYWHERE, now) else set()
+        is_narrow = not self._wide or EVERYWHERE in self._refused
+        narrow = {self._own, *(Scope(*ref) for ref in secrets)} if is_narrow else set()
         return bundles | wide | narrow
 
-    def _may_ask(self, scope: Scope, now: float) -> bool:
-        return now >= self._ask_at.get(scope, 0.0)
+    def _may_try(self, scope: Scope, now: float) -> bool:
+        return now >= self._retry_at.get(scope, 0.0)
 
     def _unseen(self, secrets: set[Ref], now: float) -> set[Scope]:
         """Those that the wide watch has not shown for a while: absent, or without our label."""
@@ -189,41 +193,13 @@ class SecretWatch:
 
     def _open(self, scope: Scope) -> None:
         url = self._connection.server + scope.path
-        on_open = self._revise.set if scope == self._bundles else self._on_open
+        on_open = functools.partial(self._on_open, scope)
         stream = Stream(self._session, url, scope.selector, on_change=self._on_event, on_open=on_open)
         self._streams[scope] = stream
-        work = self._run_if_allowed(scope, stream) if self._is_asked(scope) else stream.run()
+        # Where there is another way, or none was needed before, a refusal is taken for an answer.
+        work = stream.run(until_forbidden=scope in (EVERYWHERE, self._bundles))
         self._tasks[scope] = asyncio.create_task(work, name=f"watch {scope.path}")
         self._tasks[scope].add_done_callback(lambda _: self._revise.set())
-
-    def _is_asked(self, scope: Scope) -> bool:
-        """Tell whether the right to it is asked for: where there is another way, or none was needed before."""
-        return scope in (EVERYWHERE, self._bundles)
-
-    async def _run_if_allowed(self, scope: Scope, stream: Stream) -> None:
-        """Watch for as long as that is allowed.
-
-        Raises:
-            StoreError: it is not, or it could not be found out.
-        """
-        for verb in ("list", "watch"):
-            await self._check_right(verb, scope)
-        await stream.run(until_forbidden=True)
-
-    async def _check_right(self, verb: str, scope: Scope) -> None:
-        """Ask whether something is ours to read. The ClusterRole system:basic-user lets all ask."""
-        place = {"namespace": scope.namespace} if scope.namespace else {}
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"verb": verb, "version": "v1", "resource": scope.resource} | place},
-        }
-        match await call(self._connection.api, "POST", REVIEWS, body=body, seconds=REVIEW_SECONDS):
-            case {"status": {"allowed": True}}:
-                return
-            case _:
-                message = f"no right to {verb} {scope}"
-                raise StoreError(Found.FORBIDDEN, message, status=FORBIDDEN)
 
     def _close(self, scope: Scope) -> None:
         self._tasks.pop(scope).cancel()
@@ -237,18 +213,15 @@ class SecretWatch:
             if scope not in self._refused:
                 self._tell(scope, error)
             self._refused.add(scope)
-            is_answer = isinstance(error, StoreError) and error.status == FORBIDDEN
-            self._ask_at[scope] = self._loop.time() + (RETRY_WIDE_SECONDS if is_answer else RETRY_REVIEW_SECONDS)
+            self._retry_at[scope] = self._loop.time() + RETRY_SECONDS
 
     def _tell(self, scope: Scope, error: BaseException | None) -> None:
-        if scope == EVERYWHERE:
-            logger.info("watching each target by its name: %s", error)
-        else:
-            what = "an edited or deleted trust bundle is noticed within the hour instead of at once: %s; %s"
-            logger.warning(what, error, "apply the Roles of this version (deploy/rbac.yaml, or the chart's)")
+        logger.warning(_REFUSED_WIDE if scope == EVERYWHERE else _REFUSED_BUNDLES, error)
 
-    def _on_open(self) -> None:
-        self._opened.set()
+    def _on_open(self, scope: Scope) -> None:
+        self._refused.discard(scope)
+        if scope.resource == SECRETS:
+            self._opened.set()
         self._revise.set()
 
     def _on_event(self, ref: Ref, version: str, meshcas: set[str]) -> None:

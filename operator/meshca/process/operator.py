@@ -64,7 +64,7 @@ class Operator:
         self._crd_trouble: str | None = f"the CRD {PLURAL}.{GROUP} has not been looked for yet"
         self._election = Election(connection.api, settings.namespace, LEASE_NAME, settings.identity, now=local_now)
         self._meshcas = MeshCAWatch(connection, settings.identity, self._on_meshca)
-        self._watch = SecretWatch(connection, settings.namespace, self._on_secret)
+        self._watch = SecretWatch(connection, settings.namespace, self._on_secret, wide=settings.wide_watch)
         self._store = Store(connection.api, self._on_written)
         self._queue = WorkQueue(self._reconcile)
         clock.follow(self._on_clock_moved)
