@@ -10,7 +10,7 @@ from aiohttp import web
 
 from meshca import __version__
 from meshca.cluster.clock import ServerClock
-from meshca.cluster.connection import REQUEST_SECONDS, call, connect, retry_after
+from meshca.cluster.connection import REQUEST_SECONDS, connect, retry_after
 from meshca.errors import ConflictError, StoreError
 from meshca.words.reasons import Found
 from tests.shell.scripted_api import connected, kubeconfig, serving, status, stream
@@ -34,7 +34,7 @@ class Notes:
 async def test_every_request_says_who_asks(tmp_path):
     notes = Notes()
     async with connected(notes, tmp_path) as connection:
-        await call(connection.api, "GET", "/version")
+        await connection.request("GET", "/version")
         async with connection.session() as session, session.get(f"{connection.server}/api"):
             pass
     assert [request.headers["Authorization"] for request in notes.requests] == ["Bearer first", "Bearer first"]
@@ -44,8 +44,7 @@ async def test_every_request_says_who_asks(tmp_path):
 async def test_a_call_sends_query_and_body_and_returns_the_object(tmp_path):
     notes = Notes()
     async with connected(notes, tmp_path) as connection:
-        answer = await call(
-            connection.api,
+        answer = await connection.request(
             "PATCH",
             "/api/v1/x",
             params={"fieldManager": "meshca"},
@@ -54,6 +53,19 @@ async def test_a_call_sends_query_and_body_and_returns_the_object(tmp_path):
         )
     assert answer == {"path": "/api/v1/x?fieldManager=meshca", "body": {"a": [1]}}
     assert notes.requests[0].headers["Content-Type"] == "application/apply-patch+yaml"
+
+
+async def test_path_and_query_arrive_as_they_were_meant(tmp_path):
+    asked = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append((request.path, dict(request.query)))
+        return web.json_response({})
+
+    selector = {"labelSelector": "a=b,c in (d, e+f&g%h)"}
+    async with connected(answer, tmp_path) as connection:
+        await connection.request("GET", "/api/v1/a%2Fb%20c", params=selector)
+    assert asked == [("/api/v1/a/b c", selector)]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +87,7 @@ async def test_a_refusal_becomes_an_error(tmp_path, answer, expected):
 
     async with connected(refuse, tmp_path) as connection:
         with pytest.raises(StoreError) as caught:
-            await call(connection.api, "GET", "/api/v1/x")
+            await connection.request("GET", "/api/v1/x")
     error = caught.value
     assert (type(error), error.reason, error.status, error.retry_after) == expected
     assert error.message.startswith("GET /api/v1/x: ")
@@ -84,9 +96,9 @@ async def test_a_refusal_becomes_an_error(tmp_path, answer, expected):
 async def test_no_answer_is_an_error_and_counted(tmp_path):
     counted = []
     async with connected(Notes(), tmp_path, on_response=lambda *what: counted.append(what)) as connection:
-        connection.api.configuration.host = "http://127.0.0.1:1"
+        connection.server = "http://127.0.0.1:1"
         with pytest.raises(StoreError, match="no answer from the API server"):
-            await call(connection.api, "GET", "/version")
+            await connection.request("GET", "/version")
     assert counted == [("get", "", 0)]
 
 
@@ -99,7 +111,7 @@ async def test_an_answer_that_does_not_come_is_an_error_in_time(tmp_path):
     async with connected(hang, tmp_path) as connection:
         begun = asyncio.get_running_loop().time()
         with pytest.raises(StoreError, match="no answer"):
-            await call(connection.api, "GET", "/version")
+            await connection.request("GET", "/version")
         assert asyncio.get_running_loop().time() - begun == pytest.approx(REQUEST_SECONDS, abs=1)
 
 
@@ -110,13 +122,13 @@ async def test_requests_are_counted_by_verb_resource_and_status_and_a_watch_is_a
         return status(404) if request.method == "DELETE" else web.json_response({})
 
     async with connected(answer, tmp_path, on_response=lambda *what: counted.append(what)) as connection:
-        await call(connection.api, "GET", "/api/v1/secrets", params={"watch": "true"})
-        await call(connection.api, "PATCH", "/apis/meshca.io/v1alpha1/meshcas/mesh/status", body={})
-        await call(connection.api, "PUT", "/apis/coordination.k8s.io/v1/namespaces/ns/leases/meshca", body={})
-        await call(connection.api, "GET", "/api/v1/namespaces/ns")
-        await call(connection.api, "GET", "/version")
+        await connection.request("GET", "/api/v1/secrets", params={"watch": "true"})
+        await connection.request("PATCH", "/apis/meshca.io/v1alpha1/meshcas/mesh/status", body={})
+        await connection.request("PUT", "/apis/coordination.k8s.io/v1/namespaces/ns/leases/meshca", body={})
+        await connection.request("GET", "/api/v1/namespaces/ns")
+        await connection.request("GET", "/version")
         with pytest.raises(StoreError):
-            await call(connection.api, "DELETE", "/api/v1/namespaces/ns/secrets/mesh-root-1")
+            await connection.request("DELETE", "/api/v1/namespaces/ns/secrets/mesh-root-1")
     assert counted == [
         ("watch", "secrets", 200),
         ("patch", "meshcas/status", 200),
@@ -134,7 +146,7 @@ async def test_every_answer_also_a_refusal_sets_the_clock(tmp_path):
     clock = ServerClock(lambda: 5.0)
     async with connected(refuse, tmp_path, clock=clock) as connection:
         with pytest.raises(StoreError):
-            await call(connection.api, "GET", "/version")
+            await connection.request("GET", "/version")
     assert clock.now() == datetime(2025, 1, 1, 12, tzinfo=UTC)
 
 
@@ -150,8 +162,8 @@ async def test_a_rejected_token_is_read_again_and_the_request_repeated(tmp_path)
         only_second, tmp_path, user=user, on_response=lambda *what: counted.append(what)
     ) as connection:
         (tmp_path / "token").write_text("second")
-        await call(connection.api, "POST", "/api/v1/x", body={"kept": True})
-        await call(connection.api, "GET", "/version")
+        await connection.request("POST", "/api/v1/x", body={"kept": True})
+        await connection.request("GET", "/version")
     assert counted == [("post", "x", 401), ("post", "x", 200), ("get", "", 200)]
 
 
@@ -176,7 +188,7 @@ async def test_an_exec_plugin_is_asked_again_when_its_token_is_rejected(tmp_path
         }
     }
     async with connected(only_second, tmp_path, user=user) as connection:
-        assert await call(connection.api, "GET", "/version") == {}
+        assert await connection.request("GET", "/version") == {}
 
 
 async def test_credentials_that_stay_rejected_are_not_read_over_and_over(tmp_path):
@@ -189,7 +201,7 @@ async def test_credentials_that_stay_rejected_are_not_read_over_and_over(tmp_pat
     async with connected(refuse, tmp_path) as connection:
         for _ in range(3):
             with pytest.raises(StoreError, match="401"):
-                await call(connection.api, "GET", "/version")
+                await connection.request("GET", "/version")
     assert len(notes) == 3
 
 
@@ -201,7 +213,7 @@ async def test_a_redirect_to_another_server_does_not_get_our_token(tmp_path):
             raise web.HTTPFound(f"{elsewhere}/stolen")
 
         async with connected(redirect, tmp_path) as connection:
-            await call(connection.api, "GET", "/version")
+            await connection.request("GET", "/version")
     assert "Authorization" not in notes.requests[0].headers
 
 
@@ -209,13 +221,13 @@ async def test_a_redirect_to_another_server_does_not_get_our_token(tmp_path):
 async def test_a_proxy_of_the_environment_is_not_asked_for_loopback(tmp_path, monkeypatch, variable):
     monkeypatch.setenv(variable, "http://127.0.0.1:1")
     async with connected(Notes(), tmp_path) as connection:
-        assert (await call(connection.api, "GET", "/version"))["path"] == "/version"
+        assert (await connection.request("GET", "/version"))["path"] == "/version"
 
 
 async def test_closing_one_session_leaves_the_others_working(tmp_path):
     async with connected(Notes(), tmp_path) as connection:
         await connection.session().close()
-        assert (await call(connection.api, "GET", "/version"))["path"] == "/version"
+        assert (await connection.request("GET", "/version"))["path"] == "/version"
 
 
 async def test_many_watches_do_not_take_connections_from_requests(tmp_path):
@@ -229,7 +241,7 @@ async def test_many_watches_do_not_take_connections_from_requests(tmp_path):
     async with connected(answer, tmp_path) as connection, connection.session() as session:
         url = f"{connection.server}/api?watch=1"
         watches = [await session.get(url) for _ in range(150)]
-        assert await call(connection.api, "GET", "/version") == {}
+        assert await connection.request("GET", "/version") == {}
         for watch in watches:
             watch.close()
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from meshca.cluster.clock import ServerClock
-from meshca.cluster.connection import Connection, call, connect
+from meshca.cluster.connection import Connection, connect
 from meshca.cluster.election import LONGEST_SECONDS, Election, Timing
 from testkit.controlplane import EmbeddedControlPlane
 from testkit.controlplane.faults import Fault
@@ -35,7 +35,7 @@ class Stage:
         connection = await connect(ServerClock(), environ=self._environ)
         self.connections.append(connection)
         stamp = lambda: datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=now())  # noqa: E731
-        election = Election(connection.api, NAMESPACE, "meshca", identity, now=stamp)
+        election = Election(connection, NAMESPACE, "meshca", identity, now=stamp)
         election.start()
         return election
 
@@ -45,7 +45,7 @@ class Stage:
         return election
 
     async def call(self, method: str, path: str, body: object = None) -> dict:
-        return await call(self.connections[0].api, method, path, body=body)
+        return await self.connections[0].request(method, path, body=body)
 
     async def lease(self) -> dict:
         return (await self.call("GET", LEASE))["spec"]
@@ -299,10 +299,8 @@ def test_a_timing_that_could_leave_two_leaders_is_refused(timing):
 
 async def test_it_works_on_every_control_plane(control_plane, unique):
     connection = await connect(ServerClock(), environ={"KUBECONFIG": str(control_plane.kubeconfig)})
-    await call(connection.api, "POST", "/api/v1/namespaces", body={"metadata": {"name": unique}})
-    elections = [
-        Election(connection.api, unique, "meshca", name, now=connection.clock.now) for name in ("one", "other")
-    ]
+    await connection.request("POST", "/api/v1/namespaces", body={"metadata": {"name": unique}})
+    elections = [Election(connection, unique, "meshca", name, now=connection.clock.now) for name in ("one", "other")]
     for election in elections:
         election.start()
     leaders = [asyncio.create_task(election.wait_until_leader()) for election in elections]
@@ -313,6 +311,6 @@ async def test_it_works_on_every_control_plane(control_plane, unique):
     async with asyncio.timeout(10):
         await waiting.wait_until_leader()
     await waiting.stop()
-    lease = await call(connection.api, "GET", f"/apis/coordination.k8s.io/v1/namespaces/{unique}/leases/meshca")
+    lease = await connection.request("GET", f"/apis/coordination.k8s.io/v1/namespaces/{unique}/leases/meshca")
     assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("", 1)
     await connection.close()

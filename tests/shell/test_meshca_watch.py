@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from meshca.cluster.clock import ServerClock
-from meshca.cluster.connection import Pulse, call, connect
+from meshca.cluster.connection import Pulse, connect
 from meshca.cluster.meshca_watch import SILENCE_SECONDS, EndlessBackoffs, kopf_session, kopf_settings
 from testkit.controlplane import EmbeddedControlPlane
 from testkit.controlplane.faults import Fault
@@ -65,7 +65,7 @@ class Operator:
 
     async def make(self, name: str) -> None:
         body = {"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": name}}
-        await call(self._connection.api, "POST", THINGS, body=body)
+        await self._connection.request("POST", THINGS, body=body)
 
     async def names_seen(self, seconds: float = 3.0) -> set[str]:
         await asyncio.sleep(seconds)
@@ -76,7 +76,7 @@ class Operator:
 async def operating() -> AsyncIterator[Operator]:
     async with EmbeddedControlPlane(tls=False) as server:
         connection = await connect(ServerClock(), environ={"KUBECONFIG": str(server.kubeconfig)})
-        await call(connection.api, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body=CRD)
+        await connection.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body=CRD)
         operator = Operator(server, connection)
         await operator.make("first")
         assert await operator.names_seen() == {"first"}

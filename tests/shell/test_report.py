@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshca.cluster.clock import ServerClock
-from meshca.cluster.connection import call, connect
+from meshca.cluster.connection import connect
 from meshca.cluster.store import Store
 from meshca.errors import StoreError
 from meshca.flow.registry import read_resource
@@ -83,12 +83,12 @@ def test_equal_objects_need_no_patch(same: dict[str, Any]) -> None:
 async def test_while_the_status_is_refused_the_same_is_told_once(embedded: EmbeddedControlPlane) -> None:
     embedded.faults.add(Fault(path="/status", status=403, times=0))
     connection = await connect(ServerClock(), environ={"KUBECONFIG": str(Path(embedded.kubeconfig))})
-    reporter = Reporter(Store(connection.api), "one")
+    reporter = Reporter(Store(connection), "one")
     resource = read_resource({"metadata": {"name": "mesh", "uid": "u"}}, "ns")
     for reason in ("Forbidden", "Forbidden", "QuotaExceeded"):
         stalled = {"type": "Stalled", "status": "True", "reason": reason, "message": reason}
         with pytest.raises(StoreError):
             await reporter.report(resource, {"conditions": [stalled]}, [], datetime(2026, 1, 1, tzinfo=UTC))
-    events = await call(connection.api, "GET", "/apis/events.k8s.io/v1/namespaces/default/events")
+    events = await connection.request("GET", "/apis/events.k8s.io/v1/namespaces/default/events")
     await connection.close()
     assert [each["reason"] for each in events["items"]] == ["Forbidden", "QuotaExceeded"]

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from meshca.cluster.clock import ServerClock
-from meshca.cluster.connection import Connection, call, connect
+from meshca.cluster.connection import Connection, connect
 from meshca.cluster.object_watch import (
     CONFIG_MAPS,
     RETRY_SECONDS,
@@ -38,7 +38,7 @@ class Cluster:
     def __init__(self, server: EmbeddedControlPlane, connection: Connection, *, wide: bool) -> None:
         self.faults = server.faults
         self.log = server.log
-        self.api = connection.api
+        self.connection = connection
         self.told: list[str] = []
         self.watch = SecretWatch(connection, OWN, self.told.append, wide=wide)
 
@@ -55,8 +55,7 @@ class Cluster:
             },
             "stringData": data,
         }
-        return await call(
-            self.api,
+        return await self.connection.request(
             "PATCH",
             f"/api/v1/namespaces/{namespace}/secrets/{name}",
             params={"fieldManager": "test", "force": "true"},
@@ -71,10 +70,10 @@ class Cluster:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": data}
         query = {"fieldManager": "test", "force": "true"}
         apply = "application/apply-patch+yaml"
-        return await call(self.api, "PATCH", f"{path}/{name}", params=query, body=body, content_type=apply)
+        return await self.connection.request("PATCH", f"{path}/{name}", params=query, body=body, content_type=apply)
 
     async def delete(self, namespace: str, name: str, resource: str = "secrets") -> None:
-        await call(self.api, "DELETE", f"/api/v1/namespaces/{namespace}/{resource}/{name}")
+        await self.connection.request("DELETE", f"/api/v1/namespaces/{namespace}/{resource}/{name}")
 
     async def heard(self) -> list[str]:
         """What has been told since the last question."""
@@ -107,7 +106,7 @@ async def cluster(*, wide: bool = True, **options: Any) -> AsyncIterator[Cluster
     async with EmbeddedControlPlane(tls=False, **options) as server:
         connection = await connect(ServerClock(), environ={"KUBECONFIG": str(server.kubeconfig)})
         for namespace in (OWN, "istio-system"):
-            await call(connection.api, "POST", "/api/v1/namespaces", body={"metadata": {"name": namespace}})
+            await connection.request("POST", "/api/v1/namespaces", body={"metadata": {"name": namespace}})
         made = Cluster(server, connection, wide=wide)
         try:
             yield made
@@ -524,7 +523,7 @@ async def test_without_the_right_to_config_maps_it_is_said_once_and_all_else_goe
 
 async def test_it_works_on_every_control_plane(control_plane, unique):
     connection = await connect(ServerClock(), environ={"KUBECONFIG": str(control_plane.kubeconfig)})
-    await call(connection.api, "POST", "/api/v1/namespaces", body={"metadata": {"name": unique}})
+    await connection.request("POST", "/api/v1/namespaces", body={"metadata": {"name": unique}})
     told: asyncio.Queue[str] = asyncio.Queue()
 
     def tell(meshca: str) -> None:
@@ -537,16 +536,16 @@ async def test_it_works_on_every_control_plane(control_plane, unique):
     path = f"/api/v1/namespaces/{unique}/secrets"
     metadata = {"name": "cacerts", "labels": {names.LABEL_MESHCA: unique}}
     async with asyncio.timeout(10):
-        made = await call(connection.api, "POST", path, body={"metadata": metadata, "stringData": {"a": "1"}})
+        made = await connection.request("POST", path, body={"metadata": metadata, "stringData": {"a": "1"}})
         assert await told.get() == unique
         made["data"] = {}
-        ours = await call(connection.api, "PUT", f"{path}/cacerts", body=made)
+        ours = await connection.request("PUT", f"{path}/cacerts", body=made)
         watch.expect(Ref(unique, "cacerts"), ours["metadata"]["resourceVersion"])
         await asyncio.sleep(1)
         assert told.empty()
-        await call(connection.api, "DELETE", f"{path}/cacerts")
+        await connection.request("DELETE", f"{path}/cacerts")
         assert await told.get() == unique
     with pytest.raises(StoreError, match="404"):
-        await call(connection.api, "GET", f"{path}/cacerts")
+        await connection.request("GET", f"{path}/cacerts")
     await watch.stop()
     await connection.close()

@@ -1,4 +1,4 @@
-"""The one authenticated way to the API server, for our own requests and for kopf's.
+"""The one authenticated way to the API server, for our requests, our watches and kopf's.
 
 Whatever every request needs is done here, in one aiohttp middleware: the
 Authorization header of the moment (ServiceAccount tokens rotate, exec plugins
@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes.aio.client import ApiClient
 from yarl import URL
 
 from meshca import __version__
@@ -51,10 +50,9 @@ class Pulse:
 
 
 class Connection:
-    """Sessions to one API server that share connections and credentials.
+    """Requests to one API server, and sessions for watches, that share connections and credentials.
 
     Attributes:
-        api: the Kubernetes client, for reads and writes.
         server: the API server's URL, without a slash at the end.
         clock: kept by every answer.
     """
@@ -63,23 +61,52 @@ class Connection:
         configuration = credentials.configuration
         self.clock = clock
         self.server = str(configuration.host).rstrip("/")
+        self._origin = URL(self.server).origin()
         self._credentials = credentials
         self._on_response = on_response
         self._sessions: list[aiohttp.ClientSession] = []
         self._tls_server_name = configuration.tls_server_name
         # Go's clients never send loopback traffic to a proxy, aiohttp would.
         self._options: dict[str, Any] = {"trust_env": not _is_loopback(self.server), "proxy": configuration.proxy}
-        configuration.retries = None
-        self.api = ApiClient(configuration)
-        self._connector = aiohttp.TCPConnector(
-            limit=0, ssl=self.api.rest_client.ssl_context, socket_factory=_keepalive_socket
-        )
-        # Read by kubernetes.aio at the first request (kubernetes/aio/client/rest.py, _create_pool_manager()).
-        configuration.client_session_kwargs = {
-            "connector": self._connector,
-            "middlewares": (self._exchange,),
-            "trust_env": self._options["trust_env"],
-        }
+        self._connector = aiohttp.TCPConnector(limit=0, ssl=credentials.tls(), socket_factory=_keepalive_socket)
+        self._session = self.session()
+
+    async def request(  # noqa: PLR0913  # the parts of a request
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        seconds: float = REQUEST_SECONDS,
+    ) -> dict[str, Any]:
+        """Make one request, without retries, and return the JSON object of its answer.
+
+        Args:
+            method: GET, POST, PUT, PATCH or DELETE.
+            path: of the URL, beginning with a slash, as it is sent.
+            params: of the URL's query.
+            body: what is sent as JSON, if not None.
+            content_type: of the body; a PATCH says here which kind it is.
+            seconds: how long the answer may take.
+
+        Raises:
+            ConflictError: the object changed, or exists already (409).
+            StoreError: any other refusal, or no answer; `status` says which.
+        """
+        what = f"{method} {path}"
+        url = URL(self.server + path + (f"?{urlencode(params)}" if params else ""), encoded=True)
+        headers = {"Content-Type": content_type, "Accept": "application/json"}
+        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_SECONDS))
+        try:
+            async with self._session.request(method, url, headers=headers, json=body, timeout=limits) as response:
+                payload = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise no_answer(what, error) from error
+        if response.status >= 400:  # noqa: PLR2004  # client and server errors
+            raise refusal(what, response.status, response.headers, payload)
+        return _object(what, payload)
 
     def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         """A session of its own on the shared connections; closing it closes none of them.
@@ -101,7 +128,6 @@ class Connection:
         """Close every session and connection."""
         for session in self._sessions:
             await session.close()
-        await self.api.close()
         await self._connector.close(abort_ssl=True)  # a graceful TLS end would outlive the event loop
 
     async def _exchange(
@@ -122,7 +148,7 @@ class Connection:
             request.server_hostname = self._tls_server_name
         authorization = await self._credentials.header()
         # aiohttp takes the header away when a redirect leaves the server: do not put it back.
-        if authorization and request.url.origin() == URL(self.server).origin():
+        if authorization and request.url.origin() == self._origin:
             request.headers["Authorization"] = authorization
         return authorization
 
@@ -151,45 +177,6 @@ async def connect(
     """
     credentials = Credentials(await load(environ), environ)
     return Connection(credentials, clock, on_response)
-
-
-async def call(  # noqa: PLR0913  # the parts of a request
-    api: ApiClient,
-    method: str,
-    path: str,
-    *,
-    params: Mapping[str, str] | None = None,
-    body: Any = None,
-    content_type: str = "application/json",
-    seconds: float = REQUEST_SECONDS,
-) -> dict[str, Any]:
-    """Make one request, without retries, and return the JSON object of its answer.
-
-    Args:
-        api: the client.
-        method: GET, POST, PUT, PATCH or DELETE.
-        path: of the URL, beginning with a slash.
-        params: of the URL's query.
-        body: what is sent as JSON, if not None.
-        content_type: of the body; a PATCH says here which kind it is.
-        seconds: how long the answer may take.
-
-    Raises:
-        ConflictError: the object changed, or exists already (409).
-        StoreError: any other refusal, or no answer; `status` says which.
-    """
-    url = str(api.configuration.host).rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
-    timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_SECONDS))
-    headers = {"Content-Type": content_type, "Accept": "application/json"}
-    what = f"{method} {path}"
-    try:
-        response = await api.rest_client.request(method, url, headers=headers, body=body, _request_timeout=timeout)
-        payload = await response.read()
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise no_answer(what, error) from error
-    if response.status >= 400:  # noqa: PLR2004  # client and server errors
-        raise refusal(what, response.status, response.headers, payload)
-    return _object(what, payload)
 
 
 def no_answer(what: str, error: Exception) -> StoreError:

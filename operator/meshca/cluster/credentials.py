@@ -1,13 +1,18 @@
-"""Who this process is to the API server: from a kubeconfig or a pod, renewed before it ends."""
+"""Who this process is to the API server: from a kubeconfig or a pod, renewed before it ends.
+
+All of the Kubernetes client is here; requests are connection.py's.
+"""
 
 import asyncio
 import os
 import re
+import ssl
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from meshca.errors import StoreError
@@ -25,6 +30,11 @@ class Credentials:
         self._environ = environ
         self._lock = asyncio.Lock()
         self._renewed = -RENEWAL_SECONDS
+
+    def tls(self) -> ssl.SSLContext:
+        """Whom this process takes for the API server, and its client certificate if it has one."""
+        context: ssl.SSLContext = RESTClientObject(self.configuration).ssl_context  # connects to nothing
+        return context
 
     async def header(self) -> str | None:
         """The header's value; in a pod its token is read again every minute (kubernetes.aio incluster_config.py)."""

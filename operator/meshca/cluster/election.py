@@ -25,9 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kubernetes.aio.client import ApiClient
-
-from meshca.cluster.connection import call
+from meshca.cluster.connection import Connection
 from meshca.errors import ConflictError, StoreError
 from meshca.words.reasons import Found
 
@@ -71,7 +69,7 @@ class Election:
     """One process's part in the election. Start it, wait to lead, check `is_leader` before each write.
 
     Args:
-        api: the Kubernetes client.
+        connection: the way to the API server.
         namespace: of the Lease.
         name: of the Lease.
         identity: of this process, unlike any other's that runs.
@@ -85,7 +83,7 @@ class Election:
 
     def __init__(  # noqa: PLR0913  # each is one plain fact
         self,
-        api: ApiClient,
+        connection: Connection,
         namespace: str,
         name: str,
         identity: str,
@@ -93,7 +91,7 @@ class Election:
         now: Callable[[], datetime],
         timing: Timing | None = None,
     ) -> None:
-        self._api = api
+        self._connection = connection
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._namespace = namespace
         self._name = name
@@ -235,7 +233,7 @@ class Election:
 
     async def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         seconds = min(self._timing.call_timeout, self.time_left or self._timing.call_timeout)
-        return await call(self._api, method, path, body=body, seconds=seconds)
+        return await self._connection.request(method, path, body=body, seconds=seconds)
 
     def _record(self) -> dict[str, Any]:
         """The Lease's spec with us as its holder from now on."""

@@ -9,9 +9,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from kubernetes.aio.client import ApiClient
-
-from meshca.cluster.connection import call
+from meshca.cluster.connection import Connection
 from meshca.errors import StoreError
 from meshca.words.names import FIELD_MANAGER, GROUP, PLURAL, VERSION
 from meshca.words.ref import SECRETS, Ref
@@ -36,12 +34,12 @@ class Store:
     not exist returns None.
 
     Args:
-        api: the Kubernetes client.
+        connection: the way to the API server.
         on_written: told of every Secret and ConfigMap that was written, as the API server answered it.
     """
 
-    def __init__(self, api: ApiClient, on_written: Callable[[Json], None] = lambda _: None) -> None:
-        self._api = api
+    def __init__(self, connection: Connection, on_written: Callable[[Json], None] = lambda _: None) -> None:
+        self._connection = connection
         self._on_written = on_written
 
     async def get(self, ref: Ref) -> Json | None:
@@ -119,8 +117,8 @@ class Store:
     async def _send(
         self, method: str, path: str, body: Json | None = None, content_type: str = _JSON, **query: str
     ) -> Json:
-        return await call(
-            self._api, method, path, params=query, body=body, content_type=content_type, seconds=TIMEOUT_SECONDS
+        return await self._connection.request(
+            method, path, params=query, body=body, content_type=content_type, seconds=TIMEOUT_SECONDS
         )
 
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from meshca.cluster.clock import ServerClock, local_now
-from meshca.cluster.connection import Connection, call, connect
+from meshca.cluster.connection import Connection, connect
 from meshca.cluster.election import Election
 from meshca.cluster.meshca_watch import MeshCAWatch
 from meshca.cluster.object_watch import SecretWatch
@@ -62,10 +62,10 @@ class Operator:
         self._stop = asyncio.Event()
         self._registry = registry
         self._crd_trouble: str | None = f"the CRD {PLURAL}.{GROUP} has not been looked for yet"
-        self._election = Election(connection.api, settings.namespace, LEASE_NAME, settings.identity, now=local_now)
+        self._election = Election(connection, settings.namespace, LEASE_NAME, settings.identity, now=local_now)
         self._meshcas = MeshCAWatch(connection, settings.identity, self._on_meshca)
         self._watch = SecretWatch(connection, settings.namespace, self._on_secret, wide=settings.wide_watch)
-        self._store = Store(connection.api, self._on_written)
+        self._store = Store(connection, self._on_written)
         self._queue = WorkQueue(self._reconcile)
         clock.follow(self._on_clock_moved)
         self._metrics = metrics
@@ -162,7 +162,7 @@ class Operator:
         """Return when MeshCAs can be listed: kopf never finds a CRD that is younger than itself."""
         while True:
             try:
-                await call(self._connection.api, "GET", f"/apis/{GROUP}/{VERSION}/{PLURAL}", params={"limit": "1"})
+                await self._connection.request("GET", f"/apis/{GROUP}/{VERSION}/{PLURAL}", params={"limit": "1"})
             except StoreError as error:
                 missing = error.status == HTTPStatus.NOT_FOUND
                 trouble = f"the CRD {PLURAL}.{GROUP} is not installed" if missing else error.message
