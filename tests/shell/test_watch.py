@@ -12,7 +12,7 @@ from meshca.cluster.object_watch import (
     CONFIG_MAPS,
     RETRY_SECONDS,
     UNSEEN_SECONDS,
-    SecretWatch,
+    ObjectWatch,
 )
 from meshca.cluster.stream import SILENCE_SECONDS
 from meshca.errors import StoreError
@@ -40,7 +40,7 @@ class Cluster:
         self.log = server.log
         self.connection = connection
         self.told: list[str] = []
-        self.watch = SecretWatch(connection, OWN, self.told.append, wide=wide)
+        self.watch = ObjectWatch(connection, OWN, self.told.append, wide=wide)
 
     async def write(self, namespace: str, name: str, meshca: str | None = "mesh", **data: str) -> dict[str, Any]:
         """Write a Secret, with the label of a MeshCA or without."""
@@ -187,7 +187,7 @@ async def test_nothing_but_metadata_is_accepted(tmp_path):
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": None})
 
     async with connected(answer, tmp_path) as connection:
-        watch = SecretWatch(connection, OWN, lambda _: None, wide=True)
+        watch = ObjectWatch(connection, OWN, lambda _: None, wide=True)
         watch.start()
         await watch.wait_until_open()
         await watch.stop()
@@ -320,7 +320,7 @@ async def test_a_right_that_allows_to_list_and_not_to_watch_is_none(tmp_path):
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": None})
 
     async with connected(answer, tmp_path) as connection:
-        watch = SecretWatch(connection, OWN, lambda _: None, wide=True)
+        watch = ObjectWatch(connection, OWN, lambda _: None, wide=True)
         watch.start()
         async with asyncio.timeout(10):
             await watch.wait_until_open()
@@ -530,7 +530,7 @@ async def test_it_works_on_every_control_plane(control_plane, unique):
         if meshca == unique:
             told.put_nowait(meshca)
 
-    watch = SecretWatch(connection, OWN, tell, wide=True)
+    watch = ObjectWatch(connection, OWN, tell, wide=True)
     watch.start()
     await watch.wait_until_open()
     path = f"/api/v1/namespaces/{unique}/secrets"

@@ -9,7 +9,7 @@ into what it does survive, the end of a stream and a new list.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from itertools import chain, repeat
 from typing import Any, cast
 
@@ -17,10 +17,16 @@ import aiohttp
 import kopf
 
 from meshca.cluster.connection import CONNECT_SECONDS, REQUEST_SECONDS, Connection, Pulse, is_watch
+from meshca.cluster.store import MESHCAS
+from meshca.cluster.watch import Watch
+from meshca.errors import StoreError
 from meshca.words.names import GROUP, PLURAL, VERSION
 
 OnEvent = Callable[[str | None, dict[str, Any]], None]
-"""Called with the event's type (ADDED, MODIFIED, DELETED, or None for what a list found) and the object."""
+"""Called with the event's type (ADDED, MODIFIED, DELETED, or None for what a list found) and the object.
+
+Of one whose deletion was missed only name and uid are left.
+"""
 Login = Callable[[], Awaitable[kopf.AiohttpSession]]
 
 logger = logging.getLogger(__name__)
@@ -30,12 +36,17 @@ WATCH_SECONDS = 3600
 SILENCE_SECONDS = 90.0
 """A watch without a byte for so long is opened again; bookmarks come every minute or so."""
 ERROR_PAUSE_SECONDS = 1.0
+RESYNC_SECONDS = 3600.0
+"""What no watch tells of is found within this time."""
 
 _GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n'
 
 
-class MeshCAWatch:
+class MeshCAWatch(Watch):
     """Calls back with every MeshCA that appears, changes or goes.
+
+    kopf, when it begins, puts signal handlers of its own in place: whoever wants others sets them once it is open. When
+    it ends it cancels every task that is younger than itself.
 
     Args:
         connection: the way to the API server.
@@ -44,29 +55,59 @@ class MeshCAWatch:
     """
 
     def __init__(self, connection: Connection, identity: str, on_event: OnEvent) -> None:
+        super().__init__("MeshCAs")
         self._connection = connection
         self._identity = identity
         self._on_event = on_event
+        self._known: dict[str, str] = {}  # uid and name
         self._pulse = Pulse()
 
     @property
     def silence(self) -> float:
-        """Seconds since anything was heard."""
+        """Seconds since its requests heard from the API server."""
         return self._pulse.silence()
 
-    async def run(self, opened: asyncio.Event) -> None:
-        """Watch until cancelled. kopf puts signal handlers of its own in place before `opened` is set."""
+    def _work(self) -> Iterable[Coroutine[Any, Any, None]]:
+        yield self._find_missed_deletions()
+        yield self._watch()
+
+    async def _watch(self) -> None:
         self._pulse.beat()
         # No stop_flag: kopf would wait 5 s for its own waiter of it. It is cancelled instead.
         await kopf.operator(
-            registry=_handlers(self._on_event, self._login),
+            registry=_handlers(self._see, self._login),
             settings=kopf_settings(),
             # Else kopf asks for the name of the user, and a container has none. (Of a type that it does not export.)
             identity=self._identity,  # type: ignore[arg-type]
             clusterwide=True,
             standalone=True,
-            ready_flag=opened,
+            ready_flag=self._opened,
         )
+
+    def _see(self, kind: str | None, body: dict[str, Any]) -> None:
+        uid, name = body["metadata"]["uid"], body["metadata"]["name"]
+        if kind == "DELETED":
+            self._known.pop(uid, None)
+        else:
+            self._known[uid] = name
+        self._on_event(kind, body)
+
+    async def _find_missed_deletions(self) -> None:
+        """Tell of MeshCAs that were deleted while the watch was down: kopf never does.
+
+        After a new list it compares nothing with what it knew (kopf/_cogs/clients/watching.py).
+        """
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            known = dict(self._known)  # one that appears while the list is on its way is not missing
+            try:
+                listed = await self._connection.request("GET", MESHCAS)
+            except StoreError as error:
+                logger.warning("%s", error.message)
+                continue
+            present = {each["metadata"]["uid"] for each in listed.get("items") or ()}
+            for uid in known.keys() - present:
+                self._see("DELETED", {"metadata": {"uid": uid, "name": known[uid]}})
 
     async def _login(self) -> kopf.AiohttpSession:
         return kopf_session(self._connection, self._pulse)

@@ -21,11 +21,12 @@ import contextlib
 import functools
 import logging
 from collections import deque
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Any, NamedTuple
 
 from meshca.cluster.connection import Connection
 from meshca.cluster.stream import WATCH_SECONDS, Stream
+from meshca.cluster.watch import Watch
 from meshca.words import names
 from meshca.words.ref import CONFIG_MAPS, SECRETS, Ref
 
@@ -71,7 +72,7 @@ class Scope(NamedTuple):
 EVERYWHERE = Scope()
 
 
-class SecretWatch:
+class ObjectWatch(Watch):
     """Calls back with the name of a MeshCA whenever one of its objects was changed by somebody else.
 
     Args:
@@ -84,6 +85,7 @@ class SecretWatch:
     def __init__(
         self, connection: Connection, namespace: str, on_change: Callable[[str], None], *, wide: bool = False
     ) -> None:
+        super().__init__("Secrets")
         self._connection = connection
         self._session = connection.session()
         self._own = Scope(namespace)
@@ -100,30 +102,19 @@ class SecretWatch:
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
         self._refused: set[Scope] = set()
         self._retry_at: dict[Scope, float] = {}
-        self._opened = asyncio.Event()
         self._revise = asyncio.Event()
-        self._supervisor: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to watch."""
-        self._supervisor = asyncio.create_task(self._supervise(), name="secret-watch")
+    def _work(self) -> Iterable[Coroutine[Any, Any, None]]:
+        yield self._supervise()
 
     async def stop(self) -> None:
         """Stop watching."""
-        tasks = [*self._tasks.values(), *([self._supervisor] if self._supervisor else [])]
-        for task in tasks:
-            task.cancel()
+        await super().stop()
+        tasks = [*self._tasks.values()]
+        for scope in [*self._tasks]:
+            self._close(scope)
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._session.close()
-
-    async def wait_until_open(self) -> None:
-        """Return when Secrets have been listed and are being watched: from then on no change is missed."""
-        await self._opened.wait()
-
-    @property
-    def is_open(self) -> bool:
-        """True once Secrets have been listed and are being watched."""
-        return self._opened.is_set()
 
     @property
     def is_wide(self) -> bool:
@@ -132,7 +123,7 @@ class SecretWatch:
 
     @property
     def silence(self) -> float:
-        """Seconds since the quietest of the watches heard from the API server."""
+        """Seconds since the quietest of its requests heard from the API server."""
         return max((stream.pulse.silence() for stream in self._streams.values()), default=0.0)
 
     def set_targets(self, meshca: str, targets: Collection[Ref]) -> None:

@@ -19,10 +19,11 @@ Json = dict[str, Any]
 TIMEOUT_SECONDS = 15
 """For one request; far below any lease or wait, far above a healthy answer."""
 
+MESHCAS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+
 _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
-_MESHCAS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 _NEW = {"resourceVersion": "1"}
 """An apply makes an absent object whatever its resourceVersion; and none that exists can have the first of all."""
 
@@ -84,13 +85,9 @@ class Store:
         """Read the Deployments of a namespace that carry these labels."""
         return await self._list(f"/apis/apps/v1/namespaces/{quote(namespace)}/deployments", label_selector)
 
-    async def list_meshcas(self) -> list[Json]:
-        """Read every MeshCA."""
-        return await self._list(_MESHCAS)
-
     async def patch_status(self, name: str, status: Json) -> Json:
         """Merge-patch the status of a MeshCA."""
-        path = f"{_MESHCAS}/{quote(name)}/status"
+        path = f"{MESHCAS}/{quote(name)}/status"
         return await self._send("PATCH", path, {"status": status}, _MERGE_PATCH, fieldManager=FIELD_MANAGER)
 
     async def create_event(self, namespace: str, event: Json) -> None:
@@ -109,7 +106,7 @@ class Store:
                 return None
             raise
 
-    async def _list(self, path: str, label_selector: str = "") -> list[Json]:
+    async def _list(self, path: str, label_selector: str) -> list[Json]:
         answer = await self._send("GET", path, labelSelector=label_selector)
         items: list[Json] = answer.get("items") or []
         return items

@@ -1,7 +1,8 @@
 """One running operator: the parts put together, started in order, ended in order.
 
 kopf, on its way out, cancels every task that is younger than itself; so all of
-ours start before it, and it starts only in the process that leads.
+ours start before it, it starts only in the process that leads, and it is stopped
+when nothing of ours runs any more but the election.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.connection import Connection, connect
 from meshca.cluster.election import Election
 from meshca.cluster.meshca_watch import MeshCAWatch
-from meshca.cluster.object_watch import SecretWatch
-from meshca.cluster.store import Store
+from meshca.cluster.object_watch import ObjectWatch
+from meshca.cluster.store import MESHCAS, Store
+from meshca.cluster.watch import Watch
 from meshca.errors import MeshCAError, StoreError
 from meshca.flow.reconcile import Reconciler
 from meshca.flow.registry import Registry, Resource, read_resource
@@ -26,7 +28,7 @@ from meshca.process.http import MonitoringServer, at_most
 from meshca.process.metrics import Metrics, Process, ProcessGauges
 from meshca.process.workqueue import WorkQueue
 from meshca.settings import Settings
-from meshca.words.names import GROUP, LEASE_NAME, PLURAL, VERSION
+from meshca.words.names import GROUP, LEASE_NAME, PLURAL
 from meshca.words.ref import Ref
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,6 @@ CRD_RETRY_SECONDS = 2.0
 WATCH_OPENS_SECONDS = 3.0
 WATCH_SILENCE_SECONDS = 200.0
 """Two bookmarks missed, and a reconnection."""
-RESYNC_SECONDS = 3600.0
 LAG_SECONDS = 5.0
 STUCK_SECONDS = 300.0
 
@@ -63,8 +64,9 @@ class Operator:
         self._registry = registry
         self._crd_trouble: str | None = f"the CRD {PLURAL}.{GROUP} has not been looked for yet"
         self._election = Election(connection, settings.namespace, LEASE_NAME, settings.identity, now=local_now)
+        self._objects = ObjectWatch(connection, settings.namespace, self._on_object, wide=settings.wide_watch)
         self._meshcas = MeshCAWatch(connection, settings.identity, self._on_meshca)
-        self._watch = SecretWatch(connection, settings.namespace, self._on_secret, wide=settings.wide_watch)
+        self._watches: tuple[Watch, ...] = (self._objects, self._meshcas)
         self._store = Store(connection, self._on_written)
         self._queue = WorkQueue(self._reconcile)
         clock.follow(self._on_clock_moved)
@@ -103,66 +105,51 @@ class Operator:
         await server.start()
         self._election.start()
         try:
-            if await self._until_stopped(self._lead()):
+            if await self._until_stopped():
                 return 0
             logger.error("the work ended by itself; the process ends, to be started again")
             return 1
         finally:
+            for watch in self._watches:
+                await watch.stop()
             await self._election.stop()
-            await self._watch.stop()
             await server.stop()
 
-    async def _until_stopped(self, work: Any) -> bool:
-        """Run the work until it ends, the lease is lost or a stop is asked for; tell whether it was the last."""
-        tasks = [asyncio.ensure_future(each) for each in (work, self._election.lost.wait(), self._stop.wait())]
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    async def _until_stopped(self) -> bool:
+        """Work until a stop is asked for, or the work cannot go on; tell whether it was the first."""
+        ends = (self._stop, self._election.lost, *(watch.ended for watch in self._watches))
+        tasks = [asyncio.create_task(each) for each in (self._lead(), *(end.wait() for end in ends))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        is_asked = self._stop.is_set()
         await self._queue.stop(GRACE_SECONDS)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if tasks[0] in done and (error := tasks[0].exception()):
-            logger.error("%s", error, exc_info=error)
-        return tasks[2] in done
+        fault, *_ = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(fault, Exception):
+            logger.error("%s", fault, exc_info=fault)
+        return is_asked
 
     async def _lead(self) -> None:
-        """Work: wait for the CRD and the lease, then watch."""
+        """Work until a stop is asked for: wait for the CRD and the lease, then watch."""
         await self._wait_for_crd()
         await self._election.wait_until_leader()
         await self._wait_for_crd()  # once more: a pod may stand by for months, and the CRD go meanwhile
-        self._watch.start()
+        self._objects.start()
         # Without any right to Secrets it never opens, and the first pass will say so.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WATCH_OPENS_SECONDS):
-                await self._watch.wait_until_open()
+                await self._objects.wait_until_open()
         self._queue.start()
-        opened = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._meshcas.run(opened))
-            tasks.create_task(self._find_missed_deletions())
-            await opened.wait()
-            self.handle_signals()  # kopf has just put its own handlers in place of ours
-
-    async def _find_missed_deletions(self) -> None:
-        """Forget MeshCAs that were deleted while the watch was down: kopf never tells of them.
-
-        After a new list kopf compares nothing with what it knew (kopf/_cogs/clients/watching.py).
-        """
-        while True:
-            await asyncio.sleep(RESYNC_SECONDS)
-            try:
-                present = {each["metadata"]["name"] for each in await self._store.list_meshcas()}
-            except StoreError as error:
-                logger.warning("%s", error.message)
-                continue
-            for name in set(self._registry) - present:
-                known = self._registry.get(name)
-                self._forget(name, known.owner.uid if known else "")
+        self._meshcas.start()
+        await self._meshcas.wait_until_open()
+        self.handle_signals()  # kopf has just put its own handlers in place of ours
+        await self._stop.wait()
 
     async def _wait_for_crd(self) -> None:
         """Return when MeshCAs can be listed: kopf never finds a CRD that is younger than itself."""
         while True:
             try:
-                await self._connection.request("GET", f"/apis/{GROUP}/{VERSION}/{PLURAL}", params={"limit": "1"})
+                await self._connection.request("GET", MESHCAS, params={"limit": "1"})
             except StoreError as error:
                 missing = error.status == HTTPStatus.NOT_FOUND
                 trouble = f"the CRD {PLURAL}.{GROUP} is not installed" if missing else error.message
@@ -188,7 +175,7 @@ class Operator:
         resource = read_resource(body, self._settings.namespace, before)
         rivals = self._registry.put(resource)
         if resource.spec is not None:
-            self._watch.set_targets(name, self._watched(resource))
+            self._objects.set_targets(name, self._watched(resource))
         is_odd_anew = before is not None and before.oddities != resource.oddities
         if is_odd_anew or not resource.is_said:
             self._queue.add(name)
@@ -206,7 +193,7 @@ class Operator:
             return
         rivals = self._registry.drop(name)
         self._queue.forget(name)
-        self._watch.set_targets(name, ())
+        self._objects.set_targets(name, ())
         for rival in rivals:
             self._queue.add(rival)
 
@@ -215,13 +202,13 @@ class Operator:
         source = resource.spec.root.source.ref if resource.spec is not None else None
         return watched if source is None else watched | {source.within(resource.owner.namespace)}
 
-    def _on_secret(self, meshca: str) -> None:
+    def _on_object(self, meshca: str) -> None:
         if self._registry.get(meshca) is not None:
             self._queue.add(meshca)
 
     def _on_written(self, written: dict[str, Any]) -> None:
         metadata, resource = written["metadata"], f"{written['kind'].lower()}s"
-        self._watch.expect(Ref(metadata["namespace"], metadata["name"], resource), metadata["resourceVersion"])
+        self._objects.expect(Ref(metadata["namespace"], metadata["name"], resource), metadata["resourceVersion"])
 
     def _on_clock_moved(self, seconds: float) -> None:
         logger.warning("the API server's clock moved by %+.0f s against this machine's; every timer follows", seconds)
@@ -252,9 +239,9 @@ class Operator:
 
     def _watch_silence(self) -> float:
         """Seconds; a standby watches nothing and is fine."""
-        if not self._election.is_leader or not self._watch.is_open:
+        if not self._election.is_leader:
             return 0.0
-        return max(self._watch.silence, self._meshcas.silence)
+        return max((watch.silence for watch in self._watches if watch.is_open), default=0.0)
 
     def _skew(self) -> float:
         return self._clock.skew(local_now()).total_seconds() if self._clock.is_known else 0.0
