@@ -40,7 +40,7 @@ def meshca(name: str) -> dict[str, Any]:
     }
 
 
-OPERATOR = ("-m", "meshca", "run", "--metrics-address", "127.0.0.1:0")
+OPERATOR = ("-m", "meshca", "run", "--wide-watch", "--metrics-address", "127.0.0.1:0")
 FLOOR = ("-m", "kopf", "run", "--all-namespaces", "--standalone", "-m", "tests.bench.floor")
 
 

@@ -14,6 +14,9 @@ from testkit.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
 
+COMMAND = ("run", "--log-level=debug")
+WIDE = (*COMMAND, "--wide-watch")
+
 Labels = dict[str, str]
 
 
@@ -36,7 +39,7 @@ class OperatorProcess(Process):
         log: Path,
         *,
         pod_name: str = "",
-        arguments: Sequence[str] = ("run", "--log-level=debug"),
+        arguments: Sequence[str] = COMMAND,
         tree: Path = REPOSITORY,
     ) -> None:
         self.port = free_port()

@@ -19,6 +19,7 @@ from testkit.cluster import MESHCAS
 from tests.e2e.account import HOME, installed, manifests, rights
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
+from tests.e2e.process import WIDE
 from tests.e2e.test_given import given
 from tests.e2e.world import World
 
@@ -26,9 +27,6 @@ pytestmark = pytest.mark.parametrize("plane", ["real"], indirect=True, scope="se
 
 FOR_EVERYBODY = {"system:discovery"}
 """ClusterRoles that Kubernetes itself binds to whoever has authenticated, as far as they are used."""
-
-
-WIDE = ("run", "--log-level=debug", "--wide-watch")
 
 
 class Right(NamedTuple):

@@ -17,7 +17,7 @@ from testkit.controlplane import EmbeddedControlPlane
 from tests.e2e.account import Account
 from tests.e2e.leaks import leaks
 from tests.e2e.mesh import Mesh
-from tests.e2e.process import OperatorProcess
+from tests.e2e.process import WIDE, OperatorProcess
 from tests.e2e.recorder import Recorder
 
 
@@ -102,10 +102,11 @@ class World:
             self._directory.cleanup()
 
     def start(self, *, kubeconfig: Path | None = None, namespace: str = "", **options: Any) -> OperatorProcess:
-        """Start another operator: see OperatorProcess."""
+        """Start another operator: see OperatorProcess. Where nothing is refused it has the wide watch."""
         log = Path(self._directory.name) / f"operator-{len(self.operators)}.log"
         config = kubeconfig or self.access.kubeconfig
-        operator = OperatorProcess(config, namespace or self.namespace, log, **options)
+        choice = {} if self.has_rights else {"arguments": WIDE}
+        operator = OperatorProcess(config, namespace or self.namespace, log, **choice | options)
         self.operators.append(operator)
         return operator
 

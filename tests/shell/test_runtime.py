@@ -1,10 +1,12 @@
-"""What the operator makes of what kopf tells it."""
+"""What the operator makes of what its watches tell it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import connect
@@ -21,8 +23,21 @@ async def operator(embedded: EmbeddedControlPlane) -> AsyncIterator[Operator]:
     clock, registry = ServerClock(), Registry()
     metrics = Metrics(registry)
     connection = await connect(clock, metrics.count_request, {"KUBECONFIG": str(Path(embedded.kubeconfig))})
-    yield Operator(Settings(), connection, clock, registry, metrics)
+    yield Operator(Settings(metrics_address="127.0.0.1:0"), connection, clock, registry, metrics)
     await connection.close()
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["of objects", "of MeshCAs"])
+async def test_a_watch_that_ends_by_itself_ends_the_process_to_be_started_again(operator: Operator, which: int) -> None:
+    crd = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "crd.yaml").read_text())
+    ask = operator._connection.request
+    await ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body=crd)
+    await ask("POST", "/api/v1/namespaces", body={"metadata": {"name": "meshca-system"}})
+    running = asyncio.create_task(operator.run())
+    async with asyncio.timeout(20):
+        await operator._meshcas.wait_until_open()
+        operator._watches[which].ended.set()
+        assert await running == 1
 
 
 def meshca(uid: str, **metadata: Any) -> dict[str, Any]:

@@ -12,14 +12,14 @@ import pytest
 import yaml
 from aiohttp import web
 
-from demo.controlplane import EmbeddedControlPlane
-from demo.controlplane.faults import Fault
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Connection, connect
 from meshca.cluster.meshca_watch import RESYNC_SECONDS, MeshCAWatch
 from meshca.cluster.object_watch import ObjectWatch
 from meshca.cluster.store import MESHCAS
 from meshca.cluster.watch import Watch
+from testkit.controlplane import EmbeddedControlPlane
+from testkit.controlplane.faults import Fault
 from tests.shell.scripted_api import connected
 from tests.shell.virtual_time import in_virtual_time
 
