@@ -52,7 +52,8 @@ def root(revision: int, state: RootState | None = None, **changes: Any) -> Root:
         not_after=ends,
         key=changes.pop("key", P256),
     )
-    return Root(revision=revision, certificate=certificate, state=state, **changes)
+    source = changes.pop("source", "secret" if changes.get("given") else "generated")
+    return Root(revision=revision, certificate=certificate, state=state, source=source, **changes)
 
 
 def lost(revision: int, **changes: Any) -> Root:

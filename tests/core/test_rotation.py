@@ -634,15 +634,21 @@ EXPIRY = {
 
 IMPORT = {
     "the given root is the one in use: nothing": Row(
-        observed([replace(A, given=True)], published(A, 1), given=A.certificate), None, spec=spec(root=GIVEN)
+        observed([replace(A, source="secret", given=True)], published(A, 1), given=A.certificate),
+        None,
+        spec=spec(root=GIVEN),
     ),
     "another root was put into the Secret: it is imported as the next": Row(
-        observed([replace(A, given=True)], published(A, 1), given=root(2).certificate),
+        observed([replace(A, source="secret", given=True)], published(A, 1), given=root(2).certificate),
         CreateRoot(2, PREPARED, given=True),
         spec=spec(root=GIVEN),
     ),
     "the Secret was spoilt: the root in use serves on": Row(
-        observed([replace(A, given=True)], published(A, 1), given=PKIError(Unfit.ROOT_KEY_MISMATCH, "mismatch")),
+        observed(
+            [replace(A, source="secret", given=True)],
+            published(A, 1),
+            given=PKIError(Unfit.ROOT_KEY_MISMATCH, "mismatch"),
+        ),
         None,
         spec=spec(root=GIVEN),
         stalled=(Unfit.ROOT_KEY_MISMATCH,),
@@ -654,11 +660,11 @@ IMPORT = {
         stalled=(Found.WAITING_FOR_ROOT,),
     ),
     "from given to generated: the next root is generated": Row(
-        observed([replace(A, given=True)], published(A, 1)), CreateRoot(2, PREPARED)
+        observed([replace(A, source="secret", given=True)], published(A, 1)), CreateRoot(2, PREPARED)
     ),
     "a copy of the same key and name is no reason to sign again": Row(
         observed(
-            [replace(A, given=True), root(2, PREPARED, name="root 1", made=NOW, given=True)],
+            [replace(A, source="secret", given=True), root(2, PREPARED, name="root 1", made=NOW, given=True)],
             published(A, 2, 1, since=NOW - D),
             given=root(2, name="root 1", made=NOW).certificate,
         ),
@@ -668,13 +674,17 @@ IMPORT = {
     ),
     "a copy of the same key and name may sign after Trust like any other root": Row(
         observed(
-            [replace(A, given=True), root(2, PREPARED, name="root 1", made=NOW, given=True)],
+            [replace(A, source="secret", given=True), root(2, PREPARED, name="root 1", made=NOW, given=True)],
             published(A, 2, 1, since=DONE),
             given=root(2, name="root 1", made=NOW).certificate,
         ),
         MarkRoot(2, ACTIVE),
         Phase.TRUST,
         spec(root=GIVEN),
+    ),
+    "nobody knows where a root came from: it stays": Row(observed([root(1, SOLE, source="")], published(A, 1)), None),
+    "roots shall come from another kind of custody: the next one does": Row(
+        observed([root(1, SOLE, source="vault")], published(A, 1)), CreateRoot(2, PREPARED)
     ),
     "the given root's key type is its maker's business": Row(
         observed(

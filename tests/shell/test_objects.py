@@ -12,6 +12,7 @@ import pytest
 from meshca.cluster import objects
 from meshca.cluster.objects import Owner
 from meshca.core.model import Absent, Blocked, Damaged, Listed, Published, Root, TargetState
+from meshca.flow.snapshot import read_root
 from meshca.pki.cacerts import Cacerts, encode
 from meshca.pki.certs import KeyPair
 from meshca.pki.issue import make_intermediate, make_root
@@ -394,8 +395,8 @@ def test_a_root_knows_the_last_roots_before_it_and_those_before_them() -> None:
 def test_a_root_is_read_back_from_its_secret() -> None:
     secret = objects.root_secret(OWNER, 1, RootState.PREPARED, PAIR, source="secret", owned=True)
     assert secret["immutable"] is True
-    assert objects.read_root(OWNER, secret) == Root(
-        revision=1, certificate=PAIR.certificate, state=RootState.PREPARED, given=True, owned=True
+    assert read_root(OWNER, secret) == Root(
+        revision=1, certificate=PAIR.certificate, state=RootState.PREPARED, source="secret", given=True, owned=True
     )
     assert objects.root_pair(secret) == PAIR
 

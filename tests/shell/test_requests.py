@@ -46,6 +46,8 @@ DAY = timedelta(days=1)
 class FromCeremony(SourceSpec):
     """`ceremony` of `spec.root.source`."""
 
+    kind = "ceremony"
+
 
 @dataclass
 class Ceremony(Custody[SourceSpec]):
@@ -124,7 +126,6 @@ def ceremony(monkeypatch: pytest.MonkeyPatch) -> Ceremony:
     kind = Ceremony()
     monkeypatch.setitem(table._TABLE, "ceremony", table.Row(read, FromCeremony, kind))
     monkeypatch.setitem(table.SOURCES, "ceremony", read)
-    monkeypatch.setitem(table._BY_SPEC, FromCeremony, ("ceremony", kind))
     return kind
 
 
@@ -206,12 +207,13 @@ async def test_whoever_signs_nothing_now_holds_up_nothing_else(mesh: Mesh) -> No
     await mesh.put(await mesh.sign())
     await mesh.passes()
     mesh.ceremony.refuses = True
-    mesh.ask({"intermediate": {"privateKey": {"size": 384}}})
+    mesh.ask({"targets": [*SPEC["targets"], {"name": "east", "istio": {"namespace": "istio-east"}}]})
     await mesh.store.patch(CACERTS, {"data": {"root-cert.pem": ""}})
     status = await mesh.passes()
-    assert status["conditions"][0]["status"] == "True"
     assert data_of(await mesh.get(CACERTS))["root-cert.pem"], "it is put back without a signature"
-    assert data_of(await mesh.get(REQUEST))[TLS_CSR], "the renewal is requested all the same"
+    assert await mesh.get(Ref(HOME, "mesh.east.request-1"))
+    assert [each["state"] for each in status["targets"]] == ["Published", "Absent"]
+    assert "the safe does not open" in str(status)
 
 
 async def test_a_request_of_which_the_key_is_lost_is_made_anew(mesh: Mesh) -> None:

@@ -149,12 +149,13 @@ def _replaces(before: Sequence[Root]) -> dict[str, str]:
     return {ANNOTATION_REPLACES: ",".join([*known][-MOST_REPLACED:])} if known else {}
 
 
-def read_root(owner: Owner, secret: Json, *, is_remote: bool = False) -> Root | None:
+def read_root(owner: Owner, secret: Json, *, given: bool = False, is_remote: bool = False) -> Root | None:
     """Read a root back from its Secret; None when it is none.
 
     Args:
         owner: the MeshCA.
         secret: of the root.
+        given: True: its kind of custody has roots that are made elsewhere.
         is_remote: True: the key is elsewhere; False: it is in the Secret, or lost.
     """
     metadata = secret["metadata"]
@@ -174,7 +175,8 @@ def read_root(owner: Owner, secret: Json, *, is_remote: bool = False) -> Root | 
         certificate=certificate,
         state=RootState(state) if state in set(RootState) else None,
         has_key=has_key and not metadata.get("deletionTimestamp"),
-        given=labels.get(LABEL_SOURCE) == "secret",
+        source=str(labels.get(LABEL_SOURCE, "")),
+        given=given,
         owned=owner.owns(metadata),
         created=moment(metadata.get("creationTimestamp"), None),
         is_copy=annotations.get(ANNOTATION_MADE_FOR, owner.uid) != owner.uid,

@@ -26,6 +26,8 @@ class Root:
     """None: the Secret's label is missing or unreadable, or there is no Secret."""
     has_key: bool = True
     """False: the Secret is lost and nothing more can be signed."""
+    source: str = ""
+    """Its kind of custody; empty: that is not known."""
     given: bool = False
     """True: made elsewhere and imported."""
     owned: bool = False

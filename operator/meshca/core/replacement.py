@@ -26,8 +26,8 @@ def _why_another(situation: Situation, root: Root) -> str | None:
     """The spec asks for another kind of root than this one."""
     spec, given = situation.spec.root, situation.observed.given
     if spec.source.ref is None:
-        if root.given:
-            return "spec.root.source asks for generated roots"
+        if root.source not in {"", spec.source.kind}:
+            return f"spec.root.source asks for {spec.source.kind} roots"
         return None if root.certificate.key == spec.key else f"spec.root.privateKey asks for {spec.key}"
     if isinstance(given, MeshCAError):
         return f"{spec.source.ref} no longer holds a usable root"

@@ -115,7 +115,14 @@ def _root(spec: MeshCASpec, observed: Observed, now: datetime, action: CreateRoo
     made = _certificate(spec, f"{spec.name} root {action.revision}", now, None)
     certificate = observed.given if action.given and isinstance(observed.given, Certificate) else made
     owned = spec.deletion_policy is DeletionPolicy.DELETE
-    return Root(revision=action.revision, certificate=certificate, state=action.state, given=action.given, owned=owned)
+    return Root(
+        revision=action.revision,
+        certificate=certificate,
+        state=action.state,
+        source=spec.root.source.kind,
+        given=action.given,
+        owned=owned,
+    )
 
 
 def _list(spec: MeshCASpec, bundle: tuple[int, ...], now: datetime) -> Listed:

@@ -37,9 +37,11 @@ class SourceSpec:
     """Where the roots come from; each kind (custody/) adds what is its own.
 
     Attributes:
+        kind: its name in the spec, and on the Secrets of its roots.
         ref: the object that somebody puts the next root into; None: a root is made when it is due.
     """
 
+    kind: ClassVar[str]
     ref: Ref | None = None
 
 

@@ -130,7 +130,7 @@ def _root(situation: Situation, root: Root) -> Json:
         "revision": root.revision,
         "secretName": root_secret_name(situation.spec.name, root.revision) if root.has_key else None,
         "state": situation.state_of(root),
-        "source": "secret" if root.given else "generated",
+        "source": root.source or "generated",
         "subject": certificate.subject,
         "fingerprint": certificate.fingerprint,
         "authorityID": certificate.authority_id,

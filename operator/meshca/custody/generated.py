@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from meshca.cluster import objects
 from meshca.cluster.store import Store
@@ -18,6 +18,8 @@ Json = dict[str, Any]
 @dataclass(frozen=True, kw_only=True)
 class Generated(SourceSpec):
     """`generated` of `spec.root.source`."""
+
+    kind: ClassVar[str] = "generated"
 
 
 def parse(source: Fields, _: str) -> Generated:

@@ -88,6 +88,8 @@ class Asked:
 class Custody(ABC, Generic[S_contra]):
     """One kind of custody: where a root comes from, and who signs with its key."""
 
+    is_given: ClassVar[bool] = False
+    """True: its roots are made elsewhere and imported."""
     is_remote: ClassVar[bool] = False
     """True: the key is elsewhere and a signature may take days, so that each request is stored before it is sent."""
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from meshca.cluster import objects
 from meshca.core.fields import Fields
@@ -22,6 +23,8 @@ from meshca.words.ref import Ref
 class FromSecret(SourceSpec):
     """`secret` of `spec.root.source`: the root in this Secret of the operator's namespace is the wanted one."""
 
+    kind: ClassVar[str] = "secret"
+
 
 def parse(source: Fields, meshca: str) -> FromSecret:
     """Read `spec.root.source` of this kind."""
@@ -36,6 +39,8 @@ def parse(source: Fields, meshca: str) -> FromSecret:
 
 class Imported(InSecret):
     """A root that is copied into a Secret of the operator's own, and signs from there."""
+
+    is_given = True
 
     async def given(self, source: SourceSpec, asked: Asked) -> Given:
         """Judge what is in the Secret, unless it has been imported already."""

@@ -21,27 +21,22 @@ class Row(NamedTuple):
     custody: Custody[Any]
 
 
-_TABLE: Mapping[str, Row] = {
-    "generated": Row(generated.parse, Generated, InSecret()),
-    "secret": Row(secret.parse, FromSecret, Imported()),
-}
-"""By the field of `spec.root.source`, which is the label of its roots' Secrets too; the first is the default."""
+_ROWS = (
+    Row(generated.parse, Generated, InSecret()),
+    Row(secret.parse, FromSecret, Imported()),
+)
+"""The first is the default."""
 
-SOURCES: Mapping[str, ReadSource] = {name: row.read for name, row in _TABLE.items()}
-_BY_SPEC = {row.spec: (name, row.custody) for name, row in _TABLE.items()}
+_TABLE: Mapping[str, Row] = {row.spec.kind: row for row in _ROWS}
+SOURCES: Mapping[str, ReadSource] = {kind: row.read for kind, row in _TABLE.items()}
 
 
 def custody_of(source: SourceSpec) -> Custody[Any]:
     """Return the kind of custody that the next root comes from."""
-    return _BY_SPEC[type(source)][1]
-
-
-def name_of(source: SourceSpec) -> str:
-    """Return what the Secrets of its roots are labelled with."""
-    return _BY_SPEC[type(source)][0]
+    return _TABLE[source.kind].custody
 
 
 def holder_of(root: Json) -> Custody[Any]:
     """Return who signs with the key of a root, from its Secret."""
     label = (root["metadata"].get("labels") or {}).get(LABEL_SOURCE, "")
-    return _TABLE.get(label, _TABLE["generated"]).custody
+    return _TABLE.get(label, _ROWS[0]).custody

@@ -31,7 +31,7 @@ from meshca.core.actions import (
 from meshca.core.model import Published, Signature
 from meshca.core.spec import DeletionPolicy, MeshCASpec, TargetSpec
 from meshca.custody.port import RootRequest
-from meshca.custody.table import custody_of, holder_of, name_of
+from meshca.custody.table import custody_of, holder_of
 from meshca.errors import ConflictError, StoreError
 from meshca.flow.issuing import make_request, sign_at_once
 from meshca.flow.snapshot import Snapshot, read_root, with_request, with_root_secret, with_target
@@ -109,7 +109,7 @@ class Writer:
             action.revision,
             action.state,
             pair,
-            source=name_of(self.spec.root.source),
+            source=self.spec.root.source.kind,
             owned=self._is_owned,
             before=snapshot.observed.roots,
         )

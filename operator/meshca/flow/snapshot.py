@@ -41,7 +41,8 @@ class Snapshot:
 
 def read_root(owner: Owner, secret: Json) -> Root | None:
     """Read a root from its Secret, as its kind of custody keeps it."""
-    return objects.read_root(owner, secret, is_remote=holder_of(secret).is_remote)
+    holder = holder_of(secret)
+    return objects.read_root(owner, secret, given=holder.is_given, is_remote=holder.is_remote)
 
 
 def with_target(snapshot: Snapshot, spec: MeshCASpec, name: str, found: Json, against: Against) -> Snapshot:
