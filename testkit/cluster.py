@@ -12,6 +12,7 @@ import yaml
 
 from testkit.client import APPLY, MERGE, Client, Json, RequestError
 from testkit.kubectl import program
+from testkit.waiting import until
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
@@ -62,9 +63,7 @@ class Cluster(Client):
     async def install(self, deploy: Path = DEPLOY) -> None:
         """Apply the CRD and wait until it is served."""
         await self.apply(CRD, yaml.safe_load((deploy / "crd.yaml").read_text()))
-        async with asyncio.timeout(SERVED_SECONDS):
-            while not await self.serves(MESHCAS):  # noqa: ASYNC110  # what it waits for is on the API server
-                await asyncio.sleep(0.1)
+        await until(lambda: self.serves(MESHCAS), SERVED_SECONDS, "MeshCAs to be served")
 
     async def serves(self, collection: str) -> bool:
         """True when a resource can be listed. For a moment after its CRD has come it cannot: 404, 429."""

@@ -5,16 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
+from testkit.waiting import until, wait
+
 PATIENCE = 30.0
 """Seconds that a start may take on a busy machine; about one in fact."""
 STOP_SECONDS = 10.0
-LOOK_SECONDS = 0.05
 LONGEST_LINE = 1 << 20
 """Of what is read, in bytes."""
 
@@ -24,7 +24,8 @@ try:
     ctypes.CDLL(None).prctl(1, int(sys.argv[1]))  # PR_SET_PDEATHSIG, Linux
 except (AttributeError, OSError):
     pass
-os.execv(sys.argv[2], sys.argv[2:])
+if os.getppid() == int(sys.argv[2]):  # or it has died before that
+    os.execv(sys.argv[3], sys.argv[3:])
 """
 """Starts a program that dies with us. (A preexec_fn would fork, which a threaded process must not.)"""
 
@@ -53,7 +54,7 @@ def launch(  # noqa: PLR0913  # all that a process has
         last: the signal that it gets when we die.
     """
     return subprocess.Popen(
-        [sys.executable, "-c", _LAUNCH, str(int(last)), *command],
+        [sys.executable, "-c", _LAUNCH, str(int(last)), str(os.getpid()), *command],
         stdin=subprocess.PIPE if output == subprocess.PIPE else subprocess.DEVNULL,
         stdout=output,
         stderr=errors,
@@ -129,6 +130,9 @@ class Process:
         """All that is in its log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def __str__(self) -> str:
+        return f"{self.log.stem}:\n{self.tail()}"
+
     def lines(self, *parts: str) -> list[str]:
         """The lines of its log that have one of these parts."""
         return [line for line in self.output.splitlines() if any(part in line for part in parts)]
@@ -189,20 +193,17 @@ class Process:
             EndedError: it ended instead.
             TimeoutError: it is not so after this many seconds. Either tells the end of its log.
         """
-        deadline = time.monotonic() + within
-        while not is_so():
-            self._check(deadline)
-            time.sleep(LOOK_SECONDS)
+        wait(lambda: is_so() or self._has_ended(), within, self)
 
     async def until(self, is_so: Callable[[], Awaitable[object]], within: float = PATIENCE) -> None:
         """Do as `wait` does, beside others."""
-        deadline = time.monotonic() + within
-        while not await is_so():
-            self._check(deadline)
-            await asyncio.sleep(LOOK_SECONDS)
 
-    def _check(self, deadline: float) -> None:
+        async def answer() -> object:
+            return await is_so() or self._has_ended()
+
+        await until(answer, within, self)
+
+    def _has_ended(self) -> bool:
         if not self.is_running:
-            raise EndedError(f"{self.log.stem} ended by itself, with {self.exit_code}:\n{self.tail()}")
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{self.log.stem} did not come so far:\n{self.tail()}")
+            raise EndedError(f"it ended by itself, with {self.exit_code}: {self}")
+        return False

@@ -15,6 +15,7 @@ from aiohttp import web
 from testkit import prometheus
 from testkit.apiserver import APIServer, free_port
 from testkit.prometheus import Prometheus
+from testkit.waiting import until
 from tests.alerts.promtool import RULES, RUNBOOKS, alerts
 from tests.e2e.mesh import Mesh
 from tests.e2e.process import OperatorProcess
@@ -110,9 +111,7 @@ async def _watched(operators: list[OperatorProcess], url: str, directory: Path) 
 
 
 async def _sees(server: Prometheus, holds: Callable[[Prometheus], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await asyncio.to_thread(holds, server):  # noqa: ASYNC110  # another process
-            await asyncio.sleep(0.2)
+    await until(lambda: asyncio.to_thread(holds, server), PATIENCE, holds)
 
 
 def _moment(text: str) -> datetime:

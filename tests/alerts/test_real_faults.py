@@ -16,6 +16,7 @@ import yaml
 from testkit import prometheus
 from testkit.controlplane.faults import Fault
 from testkit.prometheus import Prometheus
+from testkit.waiting import until, wait
 from tests.alerts.promtool import RULES
 from tests.e2e.process import OperatorProcess
 from tests.e2e.world import World, embedded_world
@@ -55,17 +56,17 @@ class Watcher:
 
     async def hears(self, **labels: str) -> Mapping[str, str]:
         """Wait until it fires with these labels; return its annotations."""
-        async with asyncio.timeout(PATIENCE):
-            while not (found := await self._firing(labels)):  # noqa: ASYNC110  # another process
-                await asyncio.sleep(0.2)
+        found = await until(lambda: self._firing(labels), PATIENCE, self._alert)
         annotations: Mapping[str, str] = found[0]["annotations"]
         return annotations
 
     async def hears_the_end(self) -> None:
         """Wait until it fires no more."""
-        async with asyncio.timeout(PATIENCE):
-            while await self._firing({}):  # noqa: ASYNC110  # another process
-                await asyncio.sleep(0.2)
+
+        async def is_over() -> bool:
+            return not await self._firing({})
+
+        await until(is_over, PATIENCE, f"the end of {self._alert}")
 
     async def is_silent(self) -> bool:
         """Tell whether it is not even pending."""
@@ -90,9 +91,7 @@ async def _watching(alert: str, directory: Path, *operators: OperatorProcess) ->
     started = prometheus.running({"meshca": addresses}, rules=_impatient(alert, directory / "rules.yaml"))
     with ExitStack() as stack:
         server = await asyncio.to_thread(stack.enter_context, started)
-        async with asyncio.timeout(PATIENCE):
-            while len(await asyncio.to_thread(server.query, "up == 1")) < len(addresses):  # noqa: ASYNC110  # another process
-                await asyncio.sleep(0.2)
+        await asyncio.to_thread(wait, lambda: len(server.query("up == 1")) == len(addresses), PATIENCE, addresses)
         yield Watcher(server, alert)
 
 

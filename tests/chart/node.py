@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -17,6 +16,7 @@ from typing import Self
 from testkit.apiserver import APIServer
 from testkit.controlplane.kubeconfig import write_kubeconfig
 from testkit.process import PATIENCE
+from testkit.waiting import wait
 from tests.chart.release import NAMESPACE, Helm, Json
 from tests.e2e.process import OperatorProcess
 
@@ -45,10 +45,7 @@ class Node:
 
     def until_nothing_runs(self) -> None:
         """Wait until the operator of a release that was uninstalled has ended."""
-        deadline = time.monotonic() + PATIENCE
-        while self.operator is not None:
-            assert time.monotonic() < deadline, "the operator goes on"
-            time.sleep(0.1)
+        wait(lambda: self.operator is None, PATIENCE, "the operator to end")
 
     def _run(self) -> None:
         while not self._stop.wait(0.3):

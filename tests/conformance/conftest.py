@@ -1,12 +1,12 @@
 """Both control planes, a namespace per test, and a small CRD of the tests' own."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from testkit.client import Access
+from testkit.waiting import until
 from tests.conformance.client import API, connect
 
 GROUP = "conformance.meshca.io"
@@ -90,9 +90,11 @@ def definition() -> dict[str, Any]:
 async def serve_widgets(api: API) -> None:
     """Define widgets if nobody has, and wait until they are served."""
     await api("POST", CRDS, definition())
-    async with asyncio.timeout(20):
-        while (await api("GET", WIDGETS)).status != 200:  # noqa: ASYNC110  # nobody tells but the server itself
-            await asyncio.sleep(0.05)
+    await until(lambda: serves_widgets(api), 20, "widgets to be served")
+
+
+async def serves_widgets(api: API) -> bool:
+    return (await api("GET", WIDGETS)).status == 200
 
 
 @pytest.fixture

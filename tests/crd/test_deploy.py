@@ -1,13 +1,12 @@
 """deploy/ on the real API server: what is installed, what the operator may do then, and what its pods look like."""
 
-import time
-
 import pytest
 import yaml
 
 from testkit.client import Json
 from testkit.cluster import DEPLOY
 from testkit.kubectl import Kubectl
+from testkit.waiting import wait
 from tests.crd.cluster import MeshCAs, fields
 
 OPERATOR = "--as=system:serviceaccount:meshca-system:meshca"
@@ -18,12 +17,9 @@ SAMPLES = sorted((DEPLOY / "samples").glob("*.yaml"))
 def installed(kubectl: Kubectl) -> Kubectl:
     """Runs kubectl after `kubectl apply -k deploy/`."""
     kubectl("create", "namespace", "istio-system")
-    applied = kubectl("apply", "-k", str(DEPLOY))
-    assert applied.returncode == 0, applied.stderr
-    deadline = time.monotonic() + 30
-    while kubectl("auth", "can-i", "create", "events.events.k8s.io", "-n=default", OPERATOR).returncode != 0:
-        assert time.monotonic() < deadline, "the roles never came into force"
-        time.sleep(0.1)
+    kubectl.done("apply", "-k", str(DEPLOY))
+    may = ("auth", "can-i", "create", "events.events.k8s.io", "-n=default", OPERATOR)
+    wait(lambda: kubectl(*may).returncode == 0, 30, "the roles to come into force")
     return kubectl
 
 

@@ -1,10 +1,10 @@
 import json
-import time
 
 import pytest
 
 from testkit.cluster import DEPLOY
 from testkit.kubectl import Kubectl
+from testkit.waiting import wait
 from tests.crd.cluster import MeshCAs, meshca
 from tests.crd.specs import LAB, UNWISE, Unwise
 
@@ -14,12 +14,8 @@ PREFIX = "Validation failed for ValidatingAdmissionPolicy 'meshca-warnings'"
 @pytest.fixture(scope="module")
 def advised(kubectl: Kubectl, meshcas: MeshCAs) -> MeshCAs:
     """The API server with deploy/warnings.yaml in force, which takes it a moment to notice."""
-    applied = kubectl("apply", "-f", str(DEPLOY / "warnings.yaml"))
-    assert applied.returncode == 0, applied.stderr
-    deadline = time.monotonic() + 30
-    while not meshcas.warnings(LAB):
-        assert time.monotonic() < deadline, "the admission policy never came into force"
-        time.sleep(0.1)
+    kubectl.done("apply", "-f", str(DEPLOY / "warnings.yaml"))
+    wait(lambda: meshcas.warnings(LAB), 30, "the admission policy to come into force")
     return meshcas
 
 

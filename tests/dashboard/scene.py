@@ -22,6 +22,7 @@ from testkit.cluster import SECRETS
 from testkit.controlplane.faults import Fault
 from testkit.loop import Loop, event_loop_in_a_thread
 from testkit.prometheus import Prometheus, running
+from testkit.waiting import wait
 from tests.core.situations import NOW, lost, observed, published, spec
 from tests.dashboard.dashboard import Query, queries
 from tests.dashboard.exporter import served
@@ -95,10 +96,7 @@ class Stage:
 
     def until(self, promql: str) -> None:
         """Wait until Prometheus found something a second ago: no later step of a graph is without it."""
-        deadline = time.monotonic() + PATIENCE
-        while not self.prometheus.query(promql, at=_now() - 1):
-            assert time.monotonic() < deadline, f"nothing was found by {promql}"
-            time.sleep(0.2)
+        wait(lambda: self.prometheus.query(promql, at=_now() - 1), PATIENCE, promql)
 
     def answers(self, asked: Callable[[Query], str]) -> Answers:
         """Ask everything there is to ask."""

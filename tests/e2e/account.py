@@ -1,6 +1,5 @@
 """The operator's ServiceAccount with the rights that deploy/ ships, and what the API server's audit log says of it."""
 
-import asyncio
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from testkit.apiserver import APIServer
 from testkit.client import Access, Json
 from testkit.cluster import DEPLOY, Cluster, path_of
 from testkit.controlplane.kubeconfig import write_kubeconfig
+from testkit.waiting import until
 
 HOME = "meshca-system"
 """The operator's namespace as deploy/ has it."""
@@ -70,9 +70,10 @@ class Account:
         await self._until(False, verb, resource, **where)
 
     async def _until(self, allowed: bool, verb: str, resource: str, **where: str) -> None:
-        async with asyncio.timeout(IN_FORCE_SECONDS):
-            while await self.may(verb, resource, **where) != allowed:  # noqa: ASYNC110  # nobody tells
-                await asyncio.sleep(0.05)
+        async def is_so() -> bool:
+            return await self.may(verb, resource, **where) == allowed
+
+        await until(is_so, IN_FORCE_SECONDS, f"the right to {verb} {resource} to be {allowed}")
 
     async def may(self, verb: str, resource: str, **where: str) -> bool:
         """Ask the API server whether it may do something, without doing it."""

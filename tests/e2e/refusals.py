@@ -4,7 +4,6 @@ On the real API server each is the real thing. The embedded one knows no admissi
 answers the same write with the same status, in the same words.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from testkit.client import MERGE, Json, RequestError
 from testkit.controlplane import Fault
+from testkit.waiting import until
 from tests.e2e.account import RBAC, manifests
 from tests.e2e.mesh import Mesh
 
@@ -57,9 +57,7 @@ class Write:
 
     async def until_refused(self) -> None:
         """Wait until admission refuses it, by trying without doing it."""
-        async with asyncio.timeout(20):
-            while not await self._is_refused():  # noqa: ASYNC110  # nobody tells when it is in force
-                await asyncio.sleep(0.1)
+        await until(self._is_refused, 20, f"{self.path} to be refused")
 
     async def _is_refused(self) -> bool:
         body, cluster = {"metadata": {"name": self.name, "annotations": {"dry": "run"}}}, self.mesh.cluster
