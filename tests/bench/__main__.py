@@ -27,6 +27,9 @@ CACERTS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 WRITES = {"create", "update", "patch", "delete"}
 ONE_BY_ONE = 30
 IDLE_SECONDS = 60
+GROWTH = 4
+"""How many times as many there are in the end."""
+STILL_SECONDS = 4.0
 
 
 def meshca(name: str) -> dict[str, Any]:
@@ -197,25 +200,36 @@ async def bench(server: APIServer, count: int, directory: Path) -> None:
         print(f"requests in an idle minute          {dict(idle)}")
         print(f"CPU in an idle minute               {(operator.cpu_seconds() - cpu) * 1000:8.0f} ms")
 
+        resident, cpu = operator.resident_mib(), operator.cpu_seconds()
+        more = count * (GROWTH - 1)
+        await burst(client, complete, more, "more")
+        await asyncio.sleep(2)
+        print(f"growth: CPU per MeshCA, N={count * GROWTH:<11}{(operator.cpu_seconds() - cpu) / more * 1000:7.2f} ms")
+        print(f"growth: memory per MeshCA           {(operator.resident_mib() - resident) / more * 1024:8.1f} KiB")
+
         before = len(list(server.audited()))
         print(f"SIGTERM -> gone                     {await operator.seconds_to_stop():8.2f} s")
         began = time.monotonic()
         operator = Operator(server.kubeconfig, log)
-        await settled(server, before, count)
-        print(f"restart -> settled                  {time.monotonic() - began - 3:8.1f} s")
-        print(f"writes after a restart              {len(writes(requests(server, before))):8d}")
+        await settled(operator)
+        made = [each for each in requests(server, before) if each[1] != "leases"]
+        print(f"restart -> settled, N={count * GROWTH:<15}{time.monotonic() - began - STILL_SECONDS:7.1f} s")
+        print(f"CPU of a restart                    {operator.cpu_seconds():8.1f} s")
+        print(f"resident after a restart            {operator.resident_mib():8.0f} MiB")
+        print(f"reads after a restart               {len(made) - len(writes(made)):8d}")
+        print(f"writes after a restart              {len(writes(made)):8d}")
         await operator.stop()
         following.cancel()
 
 
-async def settled(server: APIServer, before: int, count: int) -> None:
-    """Return when the operator has looked at everything and made no request but the lease's for 3 s."""
-    last, since = -1, time.monotonic()
-    while time.monotonic() - since < 3 or last < count:
+async def settled(operator: Operator) -> None:
+    """Return when the operator has used next to no CPU for a while."""
+    used, since = 0.0, time.monotonic()
+    while time.monotonic() - since < STILL_SECONDS or used < 1.0:
         await asyncio.sleep(0.5)
-        now = len([each for each in requests(server, before) if each[1] != "leases"])
-        if now != last:
-            last, since = now, time.monotonic()
+        now = operator.cpu_seconds()
+        if now > used + 0.05:
+            used, since = now, time.monotonic()
 
 
 def main() -> None:

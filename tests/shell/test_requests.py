@@ -12,6 +12,7 @@ import yaml
 
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Connection, connect
+from meshca.cluster.first_look import FirstLook
 from meshca.cluster.objects import data_of
 from meshca.cluster.store import MESHCAS, Store
 from meshca.core.fields import Fields
@@ -138,6 +139,7 @@ async def mesh(embedded: EmbeddedControlPlane, ceremony: Ceremony) -> AsyncItera
         store = Store(connection)
         reconciler = Reconciler(
             store=store,
+            listed=FirstLook(store, HOME, wide=False),
             clock=clock,
             registry=registry,
             reporter=Reporter(store, "test"),

@@ -4,9 +4,9 @@ Owns paths, content types and timeouts. Decides nothing and retries nothing: the
 work queue does, by observing again.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from meshca.cluster.connection import Connection
@@ -19,6 +19,9 @@ Json = dict[str, Any]
 TIMEOUT_SECONDS = 15
 """For one request; far below any lease or wait, far above a healthy answer."""
 
+PAGE = "250"
+"""Objects in an answer of a long list: some MB."""
+
 MESHCAS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 
 _JSON = "application/json"
@@ -26,6 +29,19 @@ _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _NEW = {"resourceVersion": "1"}
 """An apply makes an absent object whatever its resourceVersion; and none that exists can have the first of all."""
+
+
+class Reader(Protocol):
+    """What is read of the API server to look at a MeshCA. Every method raises StoreError."""
+
+    async def get(self, ref: Ref) -> Json | None:
+        """Read one object; None: there is none."""
+
+    async def list_secrets(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the Secrets of a namespace that carry these labels."""
+
+    async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the Deployments of a namespace that carry these labels."""
 
 
 class Store:
@@ -84,6 +100,19 @@ class Store:
     async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
         """Read the Deployments of a namespace that carry these labels."""
         return await self._list(f"/apis/apps/v1/namespaces/{quote(namespace)}/deployments", label_selector)
+
+    async def pages(self, namespace: str, resource: str, label_selector: str) -> AsyncIterator[Json]:
+        """Read all objects with these labels, of one namespace or, without one, of the cluster: in bounded memory."""
+        path = _collection(namespace, resource) if namespace else f"/api/v1/{resource}"
+        token = ""
+        while True:
+            page = {"labelSelector": label_selector, "limit": PAGE, "continue": token}
+            answer = await self._connection.request("GET", path, params=page, seconds=TIMEOUT_SECONDS)
+            for item in answer.get("items") or []:
+                yield item
+            token = answer["metadata"].get("continue") or ""
+            if not token:
+                return
 
     async def patch_status(self, name: str, status: Json) -> Json:
         """Merge-patch the status of a MeshCA."""

@@ -13,7 +13,7 @@ from meshca.cluster.metadata import key_annotations
 from meshca.cluster.objects import Owner
 from meshca.cluster.requests import signature_of
 from meshca.cluster.rights import Grant
-from meshca.cluster.store import Store
+from meshca.cluster.store import Reader
 from meshca.core.model import Absent, Blocked, Observed, Root, TargetState
 from meshca.core.spec import MeshCASpec, TargetSpec
 from meshca.custody.port import Asked, Given
@@ -34,7 +34,7 @@ Got = Json | StoreError | None
 
 
 async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by whom
-    store: Store,
+    store: Reader,
     owner: Owner,
     spec: MeshCASpec,
     now: datetime,
@@ -141,7 +141,7 @@ def _explain_absent(
     return observed
 
 
-async def _spare(store: Store, spec: MeshCASpec, observed: Observed, grant: Grant) -> Observed:
+async def _spare(store: Reader, spec: MeshCASpec, observed: Observed, grant: Grant) -> Observed:
     """Block the targets that must not get a first object: what is there already would be harmed."""
     absent = [target for target in spec.targets if isinstance(observed.targets[target.name], Absent)]
     asked = (_look_first(store, target, spec, observed, grant) for target in absent)
@@ -151,7 +151,7 @@ async def _spare(store: Store, spec: MeshCASpec, observed: Observed, grant: Gran
 
 
 async def _look_first(
-    store: Store, target: TargetSpec, spec: MeshCASpec, observed: Observed, grant: Grant
+    store: Reader, target: TargetSpec, spec: MeshCASpec, observed: Observed, grant: Grant
 ) -> Blocked | None:
     try:
         return await kind_of(target).spare(store, target, spec.name, observed, grant)
@@ -160,7 +160,7 @@ async def _look_first(
         return Blocked(error.reason, message, is_transient=True)
 
 
-async def _target(store: Store, owner: Owner, grant: Grant, target: TargetSpec) -> Got | Blocked:
+async def _target(store: Reader, owner: Owner, grant: Grant, target: TargetSpec) -> Got | Blocked:
     ref = target.ref.within(owner.namespace)
     found = await _get(store, ref)
     if isinstance(found, StoreError) and found.reason is Found.FORBIDDEN:
@@ -174,12 +174,12 @@ def _source_ref(owner: Owner, spec: MeshCASpec) -> Ref | None:
     return None if ref is None else ref.within(owner.namespace)
 
 
-async def _source(store: Store, owner: Owner, spec: MeshCASpec) -> Got:
+async def _source(store: Reader, owner: Owner, spec: MeshCASpec) -> Got:
     where = _source_ref(owner, spec)
     return None if where is None else await _get(store, where)
 
 
-async def _get(store: Store, ref: Ref) -> Got:
+async def _get(store: Reader, ref: Ref) -> Got:
     """Read an object; that it cannot be is an answer."""
     try:
         return await store.get(ref)

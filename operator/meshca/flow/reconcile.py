@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from meshca.cluster.clock import ServerClock, local_now
+from meshca.cluster.first_look import FirstLook
 from meshca.cluster.rights import Grant
-from meshca.cluster.store import Store
+from meshca.cluster.store import Reader, Store
 from meshca.core.actions import Obstacle, Plan, Step, WriteCA
 from meshca.core.conditions import Trouble
 from meshca.core.model import Observed
@@ -58,6 +59,7 @@ class Reconciler:
 
     Args:
         store: the API server.
+        listed: what was found at the start.
         clock: the API server's time.
         registry: every MeshCA.
         reporter: writes status and Events.
@@ -70,6 +72,7 @@ class Reconciler:
         self,
         *,
         store: Store,
+        listed: FirstLook,
         clock: ServerClock,
         registry: Registry,
         reporter: Reporter,
@@ -78,6 +81,7 @@ class Reconciler:
         on_step: Callable[[Step], None],
     ) -> None:
         self._store = store
+        self._listed = listed
         self._clock = clock
         self._registry = registry
         self._reporter = reporter
@@ -112,15 +116,26 @@ class Reconciler:
             status = invalid_status(resource.error.message, resource.status, resource.generation, now)
             await self._write(resource, status, now)
             return None
-        snapshot = await self._observe(resource, resource.spec)
+        snapshot = await self._first_look(resource, resource.spec)
+        if snapshot is None:
+            snapshot = await self._observe(resource, resource.spec, self._store)
         outcome = await self._advance(resource, resource.spec, Pass(snapshot, trouble=unread(snapshot)))
         return await self._report(resource, resource.spec, outcome)
 
-    async def _observe(self, resource: Resource, spec: MeshCASpec) -> Snapshot:
+    async def _first_look(self, resource: Resource, spec: MeshCASpec) -> Snapshot | None:
+        """Return what was listed at the start, if nothing is to be done about it: that is decided on what is live."""
+        listed = self._listed.take(resource.owner.name)
+        if listed is None:
+            return None
+        snapshot, now = await self._observe(resource, spec, listed), self._clock.now()
+        decided = plan(spec, self._seen(resource, snapshot.observed, now), now)
+        return None if decided.step is not None or decided.asks else snapshot
+
+    async def _observe(self, resource: Resource, spec: MeshCASpec, reader: Reader) -> Snapshot:
         now = self._clock.now()
         try:
             return await observe(
-                self._store,
+                reader,
                 resource.owner,
                 spec,
                 now,

@@ -15,8 +15,9 @@ from typing import Any
 from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.connection import Connection, connect
 from meshca.cluster.election import Election
+from meshca.cluster.first_look import FirstLook
 from meshca.cluster.meshca_watch import MeshCAWatch
-from meshca.cluster.object_watch import ObjectWatch
+from meshca.cluster.object_watch import SETTLE_SECONDS, ObjectWatch
 from meshca.cluster.store import MESHCAS, Store
 from meshca.cluster.watch import Watch
 from meshca.errors import MeshCAError, StoreError
@@ -68,12 +69,14 @@ class Operator:
         self._meshcas = MeshCAWatch(connection, settings.identity, self._on_meshca)
         self._watches: tuple[Watch, ...] = (self._objects, self._meshcas)
         self._store = Store(connection, self._on_written)
+        self._listed = FirstLook(self._store, settings.namespace, wide=settings.wide_watch)
         self._queue = WorkQueue(self._reconcile)
         clock.follow(self._on_clock_moved)
         self._metrics = metrics
         metrics.registry.register(ProcessGauges(self._process()))
         self._reconciler = Reconciler(
             store=self._store,
+            listed=self._listed,
             clock=clock,
             registry=self._registry,
             reporter=Reporter(self._store, settings.identity),
@@ -139,6 +142,8 @@ class Operator:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WATCH_OPENS_SECONDS):
                 await self._objects.wait_until_open()
+        await asyncio.sleep(SETTLE_SECONDS)  # what the watch's own list tells is no news for ours
+        await self._listed.load()
         self._queue.start()
         self._meshcas.start()
         await self._meshcas.wait_until_open()
@@ -192,6 +197,7 @@ class Operator:
         if known is None or known.owner.uid != uid:
             return
         rivals = self._registry.drop(name)
+        self._listed.forget(name)
         self._queue.forget(name)
         self._objects.set_targets(name, ())
         for rival in rivals:
@@ -203,6 +209,7 @@ class Operator:
         return watched if source is None else watched | {source.within(resource.owner.namespace)}
 
     def _on_object(self, meshca: str) -> None:
+        self._listed.forget(meshca)
         if self._registry.get(meshca) is not None:
             self._queue.add(meshca)
 

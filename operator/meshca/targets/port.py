@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from meshca.cluster.objects import Owner
 from meshca.cluster.rights import Grant
+from meshca.cluster.store import Reader
 from meshca.core.model import Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import TargetSpec
 from meshca.pki.certs import Certificate, KeyPair
@@ -73,16 +74,6 @@ class Content:
     current: Json | None = field(repr=False)
 
 
-class Cluster(Protocol):
-    """What a kind may ask of the API server (cluster/store.py). Every method raises StoreError."""
-
-    async def get(self, ref: Ref) -> Json | None:
-        """Read one object; None: there is none."""
-
-    async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
-        """Read the Deployments of a namespace that carry these labels."""
-
-
 class TargetKind(ABC, Generic[T_contra]):
     """One kind of target. What is answered here holds for a kind that has a bundle only."""
 
@@ -99,13 +90,13 @@ class TargetKind(ABC, Generic[T_contra]):
         return []
 
     async def spare(  # the port
-        self, cluster: Cluster, target: T_contra, meshca: str, seen: Observed, grant: Grant
+        self, cluster: Reader, target: T_contra, meshca: str, seen: Observed, grant: Grant
     ) -> Blocked | None:
         """Say why an absent object must not be made: what is there already would be harmed."""
         _ = cluster, target, meshca, seen, grant
         return None
 
-    async def reload(self, cluster: Cluster, target: T_contra, grant: Grant) -> Reload:  # the port
+    async def reload(self, cluster: Reader, target: T_contra, grant: Grant) -> Reload:  # the port
         """Ask whether a changed bundle will be loaded; only of a target that `asks`."""
         _ = cluster, target, grant
         return Reload(None, "")

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from meshca.cluster.rights import Grant
+from meshca.cluster.store import Reader
 from meshca.core.fields import Fields
 from meshca.core.model import Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import LABEL, SUBDOMAIN, TargetSpec
@@ -12,7 +13,7 @@ from meshca.errors import StoreError
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.trust import istiod_names
 from meshca.targets.istio import istiod, running_mesh, secret
-from meshca.targets.port import Against, CAKind, Cluster, Content
+from meshca.targets.port import Against, CAKind, Content
 from meshca.words.names import CACERTS
 from meshca.words.reasons import Found
 from meshca.words.ref import Ref
@@ -69,12 +70,12 @@ class Istio(CAKind[IstioTarget]):
         return istiod_names(target.ref.namespace)
 
     async def spare(
-        self, cluster: Cluster, target: IstioTarget, meshca: str, seen: Observed, grant: Grant
+        self, cluster: Reader, target: IstioTarget, meshca: str, seen: Observed, grant: Grant
     ) -> Blocked | None:
         """Spare a mesh that runs on another root."""
         return await running_mesh.look(cluster, target, meshca, seen, grant)
 
-    async def reload(self, cluster: Cluster, target: IstioTarget, grant: Grant) -> Reload:
+    async def reload(self, cluster: Reader, target: IstioTarget, grant: Grant) -> Reload:
         """Ask the Deployments of istiod."""
         namespace = target.ref.namespace
         try:

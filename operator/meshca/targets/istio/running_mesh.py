@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 from meshca.cluster.objects import data_of
 from meshca.cluster.rights import Grant
+from meshca.cluster.store import Reader
 from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.spec import TargetSpec
 from meshca.errors import StoreError
 from meshca.pki.certs import Certificate
 from meshca.targets.istio import istiod, mesh
 from meshca.targets.istio.mesh import Ours, Traces
-from meshca.targets.port import Cluster
 from meshca.words.names import CA_CERT, ROOT_CERT
 from meshca.words.reasons import Found
 from meshca.words.ref import CONFIG_MAPS, Ref
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 
-async def look(cluster: Cluster, target: TargetSpec, meshca: str, seen: Observed, grant: Grant) -> Blocked | None:
+async def look(cluster: Reader, target: TargetSpec, meshca: str, seen: Observed, grant: Grant) -> Blocked | None:
     """Say why a target's first Secret must not be written: a mesh runs there on another root, or that cannot be seen.
 
     Raises:
@@ -40,7 +40,7 @@ async def look(cluster: Cluster, target: TargetSpec, meshca: str, seen: Observed
     return mesh.judge(target, traces, ours, was_published=was_published)
 
 
-async def _look(cluster: Cluster, grant: Grant, target: TargetSpec) -> Traces | Blocked:
+async def _look(cluster: Reader, grant: Grant, target: TargetSpec) -> Traces | Blocked:
     where = target.ref.namespace
     published, own_ca, deployments = await asyncio.gather(
         _allowed(_published(cluster, where)),
@@ -69,12 +69,12 @@ def _forbidden(target: TargetSpec, missing: list[str], grant: Grant) -> Blocked:
     return Blocked(Found.FORBIDDEN, message)
 
 
-async def _published(cluster: Cluster, namespace: str) -> bytes | None:
+async def _published(cluster: Reader, namespace: str) -> bytes | None:
     found = await cluster.get(Ref(namespace, mesh.CONFIG_MAP, CONFIG_MAPS))
     return None if found is None else str((found.get("data") or {}).get(ROOT_CERT, "")).encode(errors="replace")
 
 
-async def _own_ca(cluster: Cluster, namespace: str) -> bytes | None:
+async def _own_ca(cluster: Reader, namespace: str) -> bytes | None:
     """Return the certificate of istiod's own CA; its key, in the same Secret, is dropped here."""
     found = await cluster.get(Ref(namespace, mesh.CA_SECRET))
     return None if found is None else data_of({"data": _only(found, CA_CERT)}).get(CA_CERT, b"")

@@ -1,0 +1,96 @@
+"""What a few LISTs find at the start, for the first look at each MeshCA: without them a restart reads all one by one.
+
+Nothing is decided on it: where something is due, the objects are read live. And what has changed since, as the watch
+tells, is not looked up here.
+"""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from meshca.cluster.store import Store
+from meshca.errors import StoreError
+from meshca.words.names import LABEL_MESHCA
+from meshca.words.ref import CONFIG_MAPS, SECRETS, Ref
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+MOST_BYTES = 32 * 2**20
+"""Of all that is kept; what is more is read one by one."""
+
+
+class FirstLook:
+    """The objects that were listed, by the MeshCA on their label.
+
+    Args:
+        store: the API server.
+        namespace: the operator's own.
+        wide: whether the Secrets of the whole cluster may be listed.
+    """
+
+    def __init__(self, store: Store, namespace: str, *, wide: bool) -> None:
+        self._store = store
+        self._namespace = namespace
+        self._collections = (("" if wide else namespace, SECRETS), (namespace, CONFIG_MAPS))
+        self._listed: dict[str, dict[Ref, bytes]] = {}
+
+    async def load(self) -> None:
+        """List. What may not be listed is read one by one, and said there."""
+        size = 0
+        for namespace, resource in self._collections:
+            try:
+                async for found in self._objects(namespace, resource):
+                    size += self._keep(found, resource) if size < MOST_BYTES else 0
+            except StoreError as error:
+                logger.debug("%s", error.message)
+
+    def _objects(self, namespace: str, resource: str) -> AsyncIterator[Json]:
+        return self._store.pages(namespace, resource, LABEL_MESHCA)
+
+    def _keep(self, found: Json, resource: str) -> int:
+        """Keep an object as small as it came; return its bytes."""
+        metadata, text = found["metadata"], json.dumps(found).encode()
+        ref = Ref(metadata["namespace"], metadata["name"], resource)
+        self._listed.setdefault(metadata["labels"][LABEL_MESHCA], {})[ref] = text
+        return len(text)
+
+    def forget(self, meshca: str) -> None:
+        """Drop what was found of a MeshCA: it has changed."""
+        self._listed.pop(meshca, None)
+
+    def take(self, meshca: str) -> "Listed | None":
+        """Return what was found of a MeshCA, once."""
+        found = self._listed.pop(meshca, None)
+        return None if found is None else Listed(self._store, self._namespace, found)
+
+
+class Listed:
+    """What was found of one MeshCA; everything else is read live.
+
+    Args:
+        store: the API server.
+        namespace: the operator's own, of which all was listed.
+        found: the objects, as JSON.
+    """
+
+    def __init__(self, store: Store, namespace: str, found: dict[Ref, bytes]) -> None:
+        self._store = store
+        self._namespace = namespace
+        self._found: dict[Ref, Json] = {ref: json.loads(text) for ref, text in found.items()}
+
+    async def get(self, ref: Ref) -> Json | None:
+        """Read one object."""
+        return self._found[ref] if ref in self._found else await self._store.get(ref)
+
+    async def list_secrets(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the Secrets of the operator's namespace that have the label of this MeshCA."""
+        assert namespace == self._namespace, label_selector
+        home = (namespace, SECRETS)
+        return [found for ref, found in self._found.items() if (ref.namespace, ref.resource) == home]
+
+    async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the Deployments of a namespace that carry these labels."""
+        return await self._store.list_deployments(namespace, label_selector)
