@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = float(WATCH_SECONDS)
 """What was refused is tried again when all watches are renewed anyway: an idle minute has no request."""
 UNSEEN_SECONDS = 30.0
+REVISE_SECONDS = 0.05
+"""Between two looks at which streams there should be: each goes through all targets, and thousands may come at once."""
 SETTLE_SECONDS = 0.2
 """An event waits so long before it counts: the answer to a write of ours may come after the event that it caused."""
 REMEMBERED_WRITES = 4
@@ -154,6 +156,7 @@ class ObjectWatch(Watch):
                 self._close(scope)
             for scope in wanted - self._streams.keys():
                 self._open(scope)
+            await asyncio.sleep(REVISE_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(UNSEEN_SECONDS):
                     await self._revise.wait()

@@ -63,7 +63,7 @@ def decode(data: Mapping[str, bytes]) -> Content:
     Never raises, whatever it is: what cannot be read is None, False or empty, and so is what would take long.
     """
     intermediate = _certificate(_bounded(data, CA_CERT))
-    bundle = _bundle(_bounded(data, ROOT_CERT))
+    bundle = read_bundle(data)
     key = _key(_bounded(data, CA_KEY))
     if intermediate is None or key is None:
         return Content(intermediate, key_matches=False, bundle=bundle, canonical=False)
@@ -89,9 +89,10 @@ def _certificate(pem: bytes) -> Certificate | None:
         return None
 
 
-def _bundle(pem: bytes) -> tuple[Certificate, ...]:
+def read_bundle(data: Mapping[str, bytes]) -> tuple[Certificate, ...]:
+    """Read the roots in `root-cert.pem`, in their order; empty when one of them cannot be read."""
     try:
-        return certs.parse_bundle(pem)
+        return certs.parse_bundle(_bounded(data, ROOT_CERT))
     except PKIError:
         return ()
 

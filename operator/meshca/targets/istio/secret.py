@@ -11,7 +11,7 @@ from meshca.cluster.objects import Owner, data_of, encode_data, join_revisions, 
 from meshca.core.model import Absent, Blocked, Damaged, Published, Root, TargetState
 from meshca.core.situation import newest_first
 from meshca.pki import certs
-from meshca.pki.cacerts import Cacerts, decode, encode
+from meshca.pki.cacerts import Cacerts, decode, encode, read_bundle
 from meshca.pki.cacerts import Content as Files
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.targets.istio.ownership import claim, is_marked, is_older, why_foreign
@@ -76,7 +76,7 @@ def signer_pair(secret: Json) -> KeyPair:
 
 def bundle_of(secret: Json) -> tuple[Certificate, ...]:
     """Return every certificate in a target's bundle."""
-    return decode(data_of(secret)).bundle
+    return read_bundle(data_of(secret))
 
 
 def lost_roots(secret: Json, against: Against) -> list[Root]:
