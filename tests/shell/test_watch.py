@@ -10,6 +10,7 @@ from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Connection, connect
 from meshca.cluster.object_watch import (
     CONFIG_MAPS,
+    MOST_UNSEEN,
     RETRY_SECONDS,
     UNSEEN_SECONDS,
     ObjectWatch,
@@ -442,6 +443,20 @@ async def test_a_foreign_target_is_watched_by_its_name_too_until_it_has_our_labe
         await on.write("istio-system", "cacerts")
         await asyncio.sleep(2 * UNSEEN_SECONDS)
         assert [scope.name for scope in on.watch._streams] == [""]
+
+
+@in_virtual_time
+async def test_thousands_of_targets_that_are_absent_do_not_take_thousands_of_connections():
+    async with cluster() as on:
+        first = {Ref("istio-system", f"first-{number}") for number in range(10)}
+        on.watch.set_targets("first", first)
+        await on.open()
+        await asyncio.sleep(2 * UNSEEN_SECONDS)
+        on.watch.set_targets("many", [Ref("istio-system", f"cacerts-{number}") for number in range(3 * MOST_UNSEEN)])
+        await asyncio.sleep(2 * UNSEEN_SECONDS)
+        names = {scope.name for scope in on.watch._streams}
+        assert len(names) == MOST_UNSEEN + 1
+        assert {ref.name for ref in first} <= names, "those that wait longest come first"
 
 
 BUNDLE = Ref(OWN, "mesh-trust-bundle", CONFIG_MAPS)

@@ -8,8 +8,8 @@ in the audit log looks like an attack. Where it is refused all the same, the nar
 ones do its work until it is not.
 
 A watch by label does not see a Secret without our label. A target that is absent
-or foreign for longer than UNSEEN_SECONDS is therefore watched by name as well;
-what changes before that is found by the hourly look at every MeshCA (process/workqueue.py).
+or foreign for longer than UNSEEN_SECONDS is therefore watched by name as well, if there
+are not too many; what else changes is found by the hourly look at every MeshCA.
 
 The ConfigMaps that publish bundles are all in the operator's own namespace, beside few
 others: one watch of all there tells of ours, and of a foreign one that is in the way.
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = float(WATCH_SECONDS)
 """What was refused is tried again when all watches are renewed anyway: an idle minute has no request."""
 UNSEEN_SECONDS = 30.0
+MOST_UNSEEN = 50
+"""Streams for what is not seen, those that wait longest first: each has a connection of 0.3 MB of its own."""
 REVISE_SECONDS = 0.05
 """Between two looks at which streams there should be: each goes through all targets, and thousands may come at once."""
 SETTLE_SECONDS = 0.2
@@ -179,11 +181,12 @@ class ObjectWatch(Watch):
     def _unseen(self, secrets: set[Ref], now: float) -> set[Scope]:
         """Those that the wide watch has not shown for a while: absent, or without our label."""
         unseen = secrets - self._streams[EVERYWHERE].known.keys()
-        self._unseen_since = {ref: self._unseen_since.get(ref, now) for ref in unseen}
+        known = {ref: since for ref, since in self._unseen_since.items() if ref in unseen}
+        self._unseen_since = known | dict.fromkeys(unseen - known.keys(), now)
         # What is asked for in our own namespace is a root that was given: it never gets our label.
-        due = {ref for ref, since in self._unseen_since.items() if now - since >= UNSEEN_SECONDS}
+        due = [ref for ref, since in self._unseen_since.items() if now - since >= UNSEEN_SECONDS][:MOST_UNSEEN]
         given = {ref for ref in unseen if ref.namespace == self._own.namespace}
-        return {Scope(*ref) for ref in due | given}
+        return {Scope(*ref) for ref in {*due, *given}}
 
     def _open(self, scope: Scope) -> None:
         url = self._connection.server + scope.path
