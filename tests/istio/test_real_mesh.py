@@ -15,7 +15,7 @@ from testkit.apiserver import APIServer
 from testkit.programs import Unavailable
 from tests.istio import binaries as programs
 from tests.istio.binaries import Binaries
-from tests.istio.cluster import condition
+from tests.istio.cluster import CACERTS, condition
 from tests.istio.istiod import LOADED, REFUSALS
 from tests.istio.mesh import Mesh, running
 from tests.istio.timeline import Sight
@@ -69,7 +69,7 @@ async def test_a_rotation_that_istiod_would_ignore_is_held_before_its_first_writ
     binaries: Binaries, own_apiserver: APIServer, tmp_path: Path
 ) -> None:
     async with running(binaries, own_apiserver, tmp_path, multi_root=None) as mesh:
-        before = await mesh.cluster.secret()
+        before = await mesh.cluster.get(CACERTS)
         await mesh.cluster.ask_for_new("root")
         await mesh.timeline.until(lambda sight: sight.stalled == "MultiRootDisabled", SOON)
         message = condition(await mesh.cluster.meshca(), "Stalled")["message"]
@@ -78,7 +78,7 @@ async def test_a_rotation_that_istiod_would_ignore_is_held_before_its_first_writ
         await _leaves_renewed(mesh)
 
         assert "ISTIO_MULTIROOT_MESH=true" in message
-        assert before == await mesh.cluster.secret()
+        assert before == await mesh.cluster.get(CACERTS)
         assert mesh.load.failures == []
 
         start = mesh.timeline.sights[-1].cacerts
