@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from meshca.cluster.access import Access
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import Connection, connect
 from meshca.cluster.first_look import FirstLook
@@ -65,8 +66,8 @@ class Ceremony(Custody[SourceSpec]):
         self.safe[root.certificate.pem] = root
         return KeyPair(root.certificate, b"")
 
-    async def sign(self, store: Store, root: Json, request: SigningRequest) -> Certificate | Pending:
-        _ = store, root
+    async def sign(self, access: Access, root: Json, request: SigningRequest) -> Certificate | Pending:
+        _ = access, root
         assert request.secret is not None, "a request is stored before anybody is asked"
         if self.refuses:
             raise PKIError(Unfit.ROOT_EXPIRED, "the safe does not open")

@@ -6,7 +6,7 @@ work queue does, by observing again.
 
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from meshca.cluster.connection import Connection
@@ -29,19 +29,6 @@ _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _NEW = {"resourceVersion": "1"}
 """An apply makes an absent object whatever its resourceVersion; and none that exists can have the first of all."""
-
-
-class Reader(Protocol):
-    """What is read of the API server to look at a MeshCA. Every method raises StoreError."""
-
-    async def get(self, ref: Ref) -> Json | None:
-        """Read one object; None: there is none."""
-
-    async def list_secrets(self, namespace: str, label_selector: str) -> list[Json]:
-        """Read the Secrets of a namespace that carry these labels."""
-
-    async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
-        """Read the Deployments of a namespace that carry these labels."""
 
 
 class Store:

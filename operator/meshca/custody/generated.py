@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from meshca.cluster import objects
-from meshca.cluster.store import Store
+from meshca.cluster.access import Access
 from meshca.core.fields import Fields
 from meshca.core.spec import SourceSpec
 from meshca.custody.port import Custody, RootRequest, SigningRequest, compute
@@ -37,8 +37,8 @@ class InSecret(Custody[SourceSpec]):
         facts = {each.name: getattr(request, each.name) for each in fields(request)}
         return await compute((request.key,), lambda: make_root(**facts))
 
-    async def sign(self, store: Store, root: Json, request: SigningRequest) -> Certificate:
+    async def sign(self, access: Access, root: Json, request: SigningRequest) -> Certificate:
         """Sign here."""
-        _, pair = store, objects.root_pair(root)
+        _, pair = access, objects.root_pair(root)
         sign = partial(sign_intermediate, pair, request.csr, now=request.now, duration=request.duration)
         return await compute((pair.certificate.key,), sign)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
-from meshca.cluster.store import Store
+from meshca.cluster.access import Access
 from meshca.core.model import Pending, Root
 from meshca.core.spec import SourceSpec
 from meshca.errors import MeshCAError
@@ -107,11 +107,11 @@ class Custody(ABC, Generic[S_contra]):
         """
 
     @abstractmethod
-    async def sign(self, store: Store, root: Json, request: SigningRequest) -> Certificate | Pending:
+    async def sign(self, access: Access, root: Json, request: SigningRequest) -> Certificate | Pending:
         """Return the intermediate, or what its signature waits for. Called on every pass until it is signed.
 
         Args:
-            store: the API server, for kinds that ask there.
+            access: to the API server, for kinds that ask there.
             root: the root's Secret.
             request: what is to be signed. The key may be asked to sign the same again, and must not mind.
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from meshca.cluster.access import Reader
 from meshca.cluster.metadata import key_annotations
 from meshca.cluster.objects import Owner
 from meshca.cluster.requests import signature_of
 from meshca.cluster.rights import Grant
-from meshca.cluster.store import Reader
 from meshca.core.model import Absent, Blocked, Observed, Root, TargetState
 from meshca.core.spec import MeshCASpec, TargetSpec
 from meshca.custody.port import Asked, Given

@@ -11,10 +11,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from meshca.cluster.access import Reader
 from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.first_look import FirstLook
 from meshca.cluster.rights import Grant
-from meshca.cluster.store import Reader, Store
+from meshca.cluster.store import Store
 from meshca.core.actions import Obstacle, Plan, Step, WriteCA
 from meshca.core.conditions import Trouble
 from meshca.core.model import Observed

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from meshca.cluster.access import Reader
 from meshca.cluster.objects import Owner
 from meshca.cluster.rights import Grant
-from meshca.cluster.store import Reader
 from meshca.core.model import Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import TargetSpec
 from meshca.pki.certs import Certificate, KeyPair

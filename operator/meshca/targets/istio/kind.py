@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from meshca.cluster.access import Reader
 from meshca.cluster.rights import Grant
-from meshca.cluster.store import Reader
 from meshca.core.fields import Fields
 from meshca.core.model import Blocked, Observed, Reload, Root, TargetState
 from meshca.core.spec import LABEL, SUBDOMAIN, TargetSpec

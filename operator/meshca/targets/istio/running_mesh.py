@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from meshca.cluster.access import Reader
 from meshca.cluster.objects import data_of
 from meshca.cluster.rights import Grant
-from meshca.cluster.store import Reader
 from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.spec import TargetSpec
 from meshca.errors import StoreError
