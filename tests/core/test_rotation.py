@@ -22,7 +22,7 @@ from meshca.core.model import Absent, Blocked, Observed, Pending, Reload, Reques
 from meshca.core.rotation import plan
 from meshca.core.situation import phase, situate
 from meshca.core.spec import MeshCASpec
-from meshca.errors import PKIError
+from meshca.errors import PKIError, SpecError
 from meshca.pki.keys import Algorithm, KeySpec
 from meshca.words.names import Phase
 from meshca.words.reasons import Done, Found, Reason, Unfit
@@ -821,6 +821,11 @@ def test_where_nothing_is_due_and_nobody_is_asked_something_has_a_date(row: Row)
     decided = plan(row.spec, row.observed, NOW)
     if decided.step is None and not row.stalled:
         assert any(wait.until is not None and wait.until > NOW for wait in decided.waits)
+
+
+def test_under_a_spec_that_makes_no_sense_people_hear_of_a_target_of_anothers_too() -> None:
+    told = plan(replace(DEFAULTS, partial=SpecError("spec.odd", "is odd")), observed([A], FOREIGN), NOW).obstacles
+    assert [each.reason for each in told] == [Found.INVALID_SPEC, Found.FOREIGN_SECRET]
 
 
 def test_a_held_rotation_says_what_to_set_and_by_when() -> None:

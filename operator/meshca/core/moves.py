@@ -24,7 +24,8 @@ def advance(situation: Situation, standing: Standing, name: str, target: Holding
         case Published() if (signer := situation.signer_of(target)) is not None:
             yield from _advance(situation, standing, name, target, signer)
         case _:
-            yield issue(situation, name, newest_first({*target.bundle, *standing.bundle}), Done.SECRET_REPAIRED)
+            bundle = newest_first({*target.bundle, *standing.bundle})
+            yield issue(situation, standing, name, bundle, Done.SECRET_REPAIRED)
 
 
 def _relist(situation: Situation, standing: Standing, name: str, target: Listed) -> Outcome:
@@ -147,10 +148,9 @@ def _undone(title: str, target: Holding) -> str:
     )
 
 
-def issue(situation: Situation, name: str, bundle: tuple[int, ...], reason: Reason) -> Step | Hold:
+def issue(situation: Situation, standing: Standing, name: str, bundle: tuple[int, ...], reason: Reason) -> Step | Hold:
     """Make a new intermediate where there is none to keep."""
-    assert situation.standing is not None
-    signer = situation.standing.signer
+    signer = standing.signer
     if not situation.can_sign(signer):
         return _cannot_sign(situation, signer, f"target {name} has no intermediate, and cannot get one")
     action = WriteCA(name, signer.revision, bundle, issue=True)

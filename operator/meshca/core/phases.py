@@ -19,16 +19,17 @@ from meshca.core.actions import (
 from meshca.core.gates import Due, Gate, Missing
 from meshca.core.model import Published, Root
 from meshca.core.replacement import ambient_holds, load_holds, obstacles, rotates_later, why_abandon, why_rotate
+from meshca.core.rules import settled
 from meshca.core.situation import Situation, Standing
 from meshca.words.names import RootState, root_secret_name
 from meshca.words.reasons import Done, Found
 from meshca.words.text import roots
 
 
-def destroy_old_roots(situation: Situation) -> Outcome:
+@settled
+def destroy_old_roots(situation: Situation, standing: Standing) -> Outcome:
     """End a rotation: when the old root has left every bundle for good, destroy its key."""
-    standing = situation.standing
-    if standing is None or standing.state is not RootState.SOLE or not situation.can_sign(standing.newest):
+    if standing.state is not RootState.SOLE or not situation.can_sign(standing.newest):
         return
     yield from (_held_by_finalizer(situation, root) for root in situation.observed.roots if root.finalizers)
     doomed = [root.revision for root in standing.older if root.has_key]
@@ -44,15 +45,15 @@ def _destroy(revision: int) -> Step:
     return Step(DestroyRoot(revision), Done.ROTATION_COMPLETED, message)
 
 
-def abandon_unused_root(situation: Situation) -> Outcome:
+@settled
+def abandon_unused_root(situation: Situation, standing: Standing) -> Outcome:
     """Leave a rotation whose new root never signed, when it cannot or shall not: nothing hangs on it.
 
     Another root was given instead (such as one that can be proven), or it is not valid
     yet. The root before it is then the newest again, the bundles shrink, and the way is
     free for the next one.
     """
-    standing = situation.standing
-    if standing is None or not _never_signed(situation, standing):
+    if not _never_signed(situation, standing):
         return
     new, why = standing.newest, why_abandon(situation, standing.newest)
     if why is not None:
@@ -60,10 +61,10 @@ def abandon_unused_root(situation: Situation) -> Outcome:
         yield Step(MarkRoot(new.revision, RootState.ABANDONED), Done.ROOT_ABANDONED, message)
 
 
-def establish_newest_root(situation: Situation) -> Outcome:
+@settled
+def establish_newest_root(situation: Situation, standing: Standing) -> Outcome:
     """Leave Drain: when no certificate under an older root is valid any more, the older roots may go."""
-    standing = situation.standing
-    if standing is None or standing.state is not RootState.ACTIVE:
+    if standing.state is not RootState.ACTIVE:
         return
     message = f"waits until no workload certificate under {roots(_revisions(standing.older))} is valid"
     step = Step(
@@ -75,10 +76,10 @@ def establish_newest_root(situation: Situation) -> Outcome:
     yield from _pass(situation, standing, gates.drained, Wait(Done.ROOT_RETIRED, message), _if_loaded(situation, step))
 
 
-def activate_prepared_root(situation: Situation) -> Outcome:
+@settled
+def activate_prepared_root(situation: Situation, standing: Standing) -> Outcome:
     """Leave Trust: when every proxy holds the new root, it may sign."""
-    standing = situation.standing
-    if standing is None or standing.state is not RootState.PREPARED:
+    if standing.state is not RootState.PREPARED:
         return
     if held := _unloved(situation, standing):
         yield from held
@@ -98,10 +99,10 @@ def _unloved(situation: Situation, standing: Standing) -> list[Hold | Ask]:
     return ambient_holds(situation, "the rotation cannot go on") if is_given else []
 
 
-def rotate_root(situation: Situation) -> Outcome:
+@settled
+def rotate_root(situation: Situation, standing: Standing) -> Outcome:
     """Begin a rotation: when the root is due, and only if every istiod will take it."""
-    standing = situation.standing
-    if standing is None or not _is_steady(situation, standing):
+    if not _is_steady(situation, standing):
         return
     why = why_rotate(situation, standing)
     if why is None:

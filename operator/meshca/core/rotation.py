@@ -32,7 +32,7 @@ moves.py has what a single target may do, replacement.py when a root is replaced
 gates.py whether something has arrived, and signing.py who signs an intermediate.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 from meshca.core import signing
@@ -61,14 +61,13 @@ from meshca.core.phases import (
     rotate_root,
 )
 from meshca.core.replacement import ambient_holds
+from meshca.core.rules import Rule, settled
 from meshca.core.signing import drop_requests
 from meshca.core.situation import Situation, Standing, situate
 from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.errors import MeshCAError, SpecError
 from meshca.words.names import RootState
 from meshca.words.reasons import Done, Found
-
-Rule = Callable[[Situation], Outcome]
 
 
 def plan(spec: MeshCASpec, observed: Observed, now: datetime, aside: Aside = NOTHING_ASIDE) -> Plan:
@@ -165,16 +164,20 @@ def clean_metadata(situation: Situation) -> Outcome:
             yield Step(CleanRoot(root.revision, root.strays), Done.METADATA_CLEANED, message)
 
 
-def publish(situation: Situation) -> Outcome:
+def tell_blocked(situation: Situation) -> Outcome:
+    """Say what must not or cannot be touched."""
+    for state in situation.observed.targets.values():
+        if isinstance(state, Blocked):
+            yield (Wait if state.is_transient else Obstacle)(state.reason, state.message)
+
+
+@settled
+def publish(situation: Situation, standing: Standing) -> Outcome:
     """Bring every target one move closer to what the labels ask for, or put it back."""
-    standing = situation.standing
-    if standing is None:
-        yield from (_blocked(each) for each in situation.observed.targets.values() if isinstance(each, Blocked))
-        return
     for name, state in situation.observed.targets.items():
         match state:
-            case Blocked() as blocked:
-                yield _blocked(blocked)
+            case Blocked():
+                pass  # `tell_blocked` says it
             case Absent():
                 yield from _first(situation, standing, name, state)
             case Holding():
@@ -189,16 +192,14 @@ def _first(situation: Situation, standing: Standing, name: str, state: Absent) -
         return
     if situation.spec.target(name).issues:
         reason = Done.SECRET_REPAIRED if state.was_published else Done.INTERMEDIATE_ISSUED
-        yield issue(situation, name, standing.bundle, reason)
+        yield issue(situation, standing, name, standing.bundle, reason)
     else:
         yield publish_bundle(situation, standing, name)
 
 
-def renew_intermediates(situation: Situation) -> Outcome:
+@settled
+def renew_intermediates(situation: Situation, _: Standing) -> Outcome:
     """Replace each intermediate in time, with one write, also during a rotation."""
-    standing = situation.standing
-    if standing is None:
-        return
     for name, target in situation.published.items():
         signer = situation.signer_of(target)
         if signer is not None:
@@ -208,6 +209,7 @@ def renew_intermediates(situation: Situation) -> Outcome:
 RULES: tuple[Rule, ...] = (
     bootstrap,  # nothing signs yet
     own_roots,  # deletionPolicy changed
+    tell_blocked,  # a target is not ours, or cannot be seen
     publish,  # a target lacks, misses or exceeds what the labels ask for, or was edited
     abandon_unused_root,  # the new root cannot sign, or another one is wanted before it did
     destroy_old_roots,  # Retire is over
@@ -219,7 +221,7 @@ RULES: tuple[Rule, ...] = (
     rotate_root,  # the root is due
 )
 
-CARE: tuple[Rule, ...] = (publish, renew_intermediates)
+CARE: tuple[Rule, ...] = (tell_blocked, publish, renew_intermediates)
 """What is done under a spec that is not understood whole: what is there is kept going, and nothing else begins."""
 
 
@@ -229,7 +231,3 @@ CARE: tuple[Rule, ...] = (publish, renew_intermediates)
 def invalid(error: SpecError) -> Hold:
     """Say that a spec is not carried out, and what is done all the same."""
     return Obstacle(Found.INVALID_SPEC, f"{error.message}; until then only what is served already is kept going")
-
-
-def _blocked(state: Blocked) -> Hold:
-    return (Wait if state.is_transient else Obstacle)(state.reason, state.message)

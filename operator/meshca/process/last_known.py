@@ -49,7 +49,7 @@ def _unseen_targets(memory: Memory) -> Iterator[Json]:
     """Yield what was said of the targets of which nothing newer was found."""
     seen = _published(memory)
     for each in said(memory).get("targets") or []:
-        if each["name"] not in seen or seen[each["name"]].intermediate is None:
+        if each["name"] not in seen:
             yield each
 
 
@@ -105,8 +105,7 @@ def authority_renewal(memory: Memory) -> Samples:
 def intermediate_not_after(memory: Memory) -> Samples:
     """When the intermediate of each target ends."""
     for name, target in _published(memory).items():
-        if target.intermediate is not None:
-            yield (name,), target.intermediate.not_after.timestamp()
+        yield (name,), target.intermediate.not_after.timestamp()
     for each in _unseen_targets(memory):
         if (end := _end(each.get("intermediate"))) is not None:
             yield (each["name"],), end.timestamp()
