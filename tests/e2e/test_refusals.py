@@ -17,6 +17,9 @@ from typing import NamedTuple
 
 import pytest
 
+from meshca.core.parse import parse_spec
+from meshca.flow.kinds import KINDS
+from meshca.targets.table import ROWS
 from testkit.client import Json
 from testkit.cluster import MESHCAS, secret_path
 from tests.e2e.concurrently import concurrently
@@ -186,6 +189,13 @@ ACTIONS: dict[str, Action] = {
     "a shrunk bundle": Action("UPDATE", cacerts_path, draining, waited, revision=2),
     "the end of a root's key": Action("DELETE", root(1), draining, retired, revision=2),
 }
+
+
+def test_every_kind_of_target_is_refused_something() -> None:
+    """A kind that is added is missing here until a row of ACTIONS has it in its spec."""
+    specs = [parse_spec("mesh", action.spec, KINDS) for action in ACTIONS.values()]
+    present = {type(target) for spec in specs for target in spec.targets}
+    assert present == {row.spec for row in ROWS}
 
 
 PAIRS = {

@@ -11,35 +11,37 @@ from meshca.targets.istio.kind import Istio, IstioTarget
 from meshca.targets.port import CAKind, TargetKind
 
 
-class CA(NamedTuple):
-    """A kind that gets a CA: how an entry of `spec.targets` asks for it, and what it answers."""
-
-    read: ReadTarget
-    spec: type[TargetSpec]
-    kind: CAKind[Any]
-
-
-class Bundle(NamedTuple):
-    """A kind that gets a bundle only: how `spec.trustBundle` asks for it, and what it answers."""
+class Row(NamedTuple):
+    """A kind: how an entry of a spec asks for it, and what it answers."""
 
     read: ReadTarget
     spec: type[TargetSpec]
     kind: TargetKind[Any]
 
 
-_CAS: Mapping[str, CA] = {"istio": CA(istio.parse, IstioTarget, Istio())}
-_BUNDLES: Mapping[str, Bundle] = {"configMap": Bundle(config_map.parse, ConfigMapTarget, ConfigMap())}
-"""By the field of the spec."""
+class CARow(NamedTuple):
+    """A kind that gets a CA."""
 
+    read: ReadTarget
+    spec: type[TargetSpec]
+    kind: CAKind[Any]
+
+
+_CAS: Mapping[str, CARow] = {"istio": CARow(istio.parse, IstioTarget, Istio())}
+"""By the field of an entry of `spec.targets`."""
+_BUNDLES: Mapping[str, Row] = {"configMap": Row(config_map.parse, ConfigMapTarget, ConfigMap())}
+"""By the field of `spec.trustBundle`: those that get a bundle only."""
+
+ROWS: tuple[Row | CARow, ...] = (*_CAS.values(), *_BUNDLES.values())
 TARGETS: Mapping[str, ReadTarget] = {field: row.read for field, row in _CAS.items()}
 BUNDLES: Mapping[str, ReadTarget] = {field: row.read for field, row in _BUNDLES.items()}
+_KINDS = {row.spec: row.kind for row in ROWS}
 _CA_KINDS = {row.spec: row.kind for row in _CAS.values()}
-_BUNDLE_KINDS = {row.spec: row.kind for row in _BUNDLES.values()}
 
 
 def kind_of(target: TargetSpec) -> TargetKind[Any]:
     """Return the kind of a target."""
-    return _CA_KINDS.get(type(target)) or _BUNDLE_KINDS[type(target)]
+    return _KINDS[type(target)]
 
 
 def ca_kind_of(target: TargetSpec) -> CAKind[Any]:
