@@ -4,38 +4,28 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from meshca.cluster.access import Access
-from meshca.cluster.clock import ServerClock
-from meshca.cluster.connection import Connection, connect
-from meshca.cluster.first_look import FirstLook
 from meshca.cluster.objects import data_of
-from meshca.cluster.store import MESHCAS, Store
 from meshca.core.fields import Fields
 from meshca.core.model import Pending
 from meshca.core.spec import SourceSpec
 from meshca.custody import table
 from meshca.custody.port import Custody, RootRequest, SigningRequest
 from meshca.errors import PKIError
-from meshca.flow.reconcile import Reconciler
-from meshca.flow.registry import Registry, read_resource
-from meshca.flow.report import Reporter
 from meshca.pki import certs, issue
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.words.names import TLS_CERT, TLS_CSR, TLS_KEY
 from meshca.words.reasons import Unfit
 from meshca.words.ref import Ref
 from testkit.controlplane import EmbeddedControlPlane
+from tests.shell.one_mesh import HOME, OneMesh, one_mesh
 
 Json = dict[str, Any]
 
-CRD = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "crd.yaml").read_text())
-HOME = "meshca-system"
 REQUEST = Ref(HOME, "mesh.istio.request-1")
 CACERTS = Ref("istio-system", "cacerts")
 SPEC: Json = {
@@ -84,33 +74,10 @@ def read(source: Fields, _: str) -> FromCeremony:
 
 
 @dataclass(frozen=True)
-class Mesh:
-    """A MeshCA whose roots are in the safe, and the parts that look after it."""
+class Mesh(OneMesh):
+    """A MeshCA whose roots are in the safe."""
 
-    store: Store
-    clock: ServerClock
-    registry: Registry
-    reconciler: Reconciler
     ceremony: Ceremony
-
-    async def passes(self) -> Json:
-        """Make one pass; return the status."""
-        await self.reconciler.reconcile("mesh")
-        resource = self.registry.get("mesh")
-        assert resource is not None
-        return dict(resource.status)
-
-    def ask(self, spec: Json) -> None:
-        """Change the spec."""
-        resource = self.registry.get("mesh")
-        assert resource is not None
-        metadata = {"name": "mesh", "uid": resource.owner.uid, "generation": resource.generation + 1}
-        self.registry.put(read_resource({"metadata": metadata, "spec": SPEC | spec, "status": resource.status}, HOME))
-
-    async def get(self, ref: Ref) -> Json:
-        found = await self.store.get(ref)
-        assert found is not None, f"there is no {ref}"
-        return found
 
     async def put(self, signed: bytes) -> None:
         """Put a certificate beside its request."""
@@ -133,39 +100,8 @@ def ceremony(monkeypatch: pytest.MonkeyPatch) -> Ceremony:
 
 @pytest.fixture
 async def mesh(embedded: EmbeddedControlPlane, ceremony: Ceremony) -> AsyncIterator[Mesh]:
-    clock, registry = ServerClock(), Registry()
-    connection = await connect(clock, environ={"KUBECONFIG": str(Path(embedded.kubeconfig))})
-    try:
-        registry.put(read_resource(await _created(connection), HOME))
-        store = Store(connection)
-        reconciler = Reconciler(
-            store=store,
-            listed=FirstLook(store, HOME, wide=False),
-            clock=clock,
-            registry=registry,
-            reporter=Reporter(store, "test"),
-            may_write=lambda: True,
-            grant=lambda *_: "grant it",
-            on_step=lambda _: None,
-        )
-        yield Mesh(store, clock, registry, reconciler, ceremony)
-    finally:
-        await connection.close()
-
-
-async def _created(connection: Connection) -> Json:
-    """Create a MeshCA whose roots come from the ceremony, which its CRD does not know."""
-    await connection.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body=CRD)
-    for name in (HOME, "istio-system"):
-        await connection.request("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
-    body = {
-        "apiVersion": "meshca.io/v1alpha1",
-        "kind": "MeshCA",
-        "metadata": {"name": "mesh"},
-        "spec": {"targets": SPEC["targets"]},
-    }
-    created = await connection.request("POST", MESHCAS, body=body)
-    return created | {"spec": SPEC}
+    async with one_mesh(embedded, SPEC) as made:
+        yield Mesh(made.store, made.clock, made.registry, made.reconciler, ceremony)
 
 
 async def test_an_intermediate_that_somebody_signs_days_later(mesh: Mesh) -> None:
@@ -210,7 +146,7 @@ async def test_whoever_signs_nothing_now_holds_up_nothing_else(mesh: Mesh) -> No
     await mesh.put(await mesh.sign())
     await mesh.passes()
     mesh.ceremony.refuses = True
-    mesh.ask({"targets": [*SPEC["targets"], {"name": "east", "istio": {"namespace": "istio-east"}}]})
+    mesh.ask(SPEC | {"targets": [*SPEC["targets"], {"name": "east", "istio": {"namespace": "istio-east"}}]})
     await mesh.store.patch(CACERTS, {"data": {"root-cert.pem": ""}})
     status = await mesh.passes()
     assert data_of(await mesh.get(CACERTS))["root-cert.pem"], "it is put back without a signature"
@@ -231,6 +167,4 @@ async def test_a_request_of_which_the_key_is_lost_is_made_anew(mesh: Mesh) -> No
 
 async def test_no_key_is_shown_while_a_signature_is_waited_for(mesh: Mesh) -> None:
     status = await mesh.passes()
-    resource = mesh.registry.get("mesh")
-    assert resource is not None
-    assert "PRIVATE" not in f"{status} {resource!r} {resource.memory!r}"
+    assert "PRIVATE" not in f"{status} {mesh.resource!r} {mesh.resource.memory!r}"

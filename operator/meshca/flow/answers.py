@@ -12,7 +12,8 @@ from meshca.core.actions import Ask, AskReload, AskSigner
 from meshca.core.model import Pending, Reload, Signature
 from meshca.core.spec import MeshCASpec, TargetSpec
 from meshca.custody.table import holder_of
-from meshca.errors import MeshCAError, StoreError
+from meshca.errors import MeshCAError
+from meshca.flow.faults import internal
 from meshca.flow.issuing import signing_request
 from meshca.flow.snapshot import Snapshot
 from meshca.pki import issue
@@ -27,7 +28,7 @@ async def with_answers(  # noqa: PLR0913  # who is asked what, when
     """Ask what must be known. Who gives no answer holds up nothing but what needs it."""
     asked = list(asks)
     targets = [spec.target(ask.target) for ask in asked if isinstance(ask, AskReload)]
-    found = await asyncio.gather(*(_reload(store, grant, target) for target in targets))
+    found = await asyncio.gather(*(_reload(store, spec.name, grant, target) for target in targets))
     reloads = {target.name: reload for target, reload in zip(targets, found, strict=True)}
     observed = replace(snapshot.observed, reloads={**snapshot.observed.reloads, **reloads})
     for signature in (ask.signature for ask in asked if isinstance(ask, AskSigner)):
@@ -36,12 +37,12 @@ async def with_answers(  # noqa: PLR0913  # who is asked what, when
     return replace(snapshot, observed=observed)
 
 
-async def _reload(store: Store, grant: Grant, target: TargetSpec) -> Reload:
+async def _reload(store: Store, meshca: str, grant: Grant, target: TargetSpec) -> Reload:
     try:
         return await kind_of(target).reload(store, target, grant)
-    except StoreError as error:
-        message = f"it cannot be seen whether {target.title} loads changed roots: {error.message}"
-        return Reload(error.reason, message)
+    except Exception as fault:  # noqa: BLE001  # of one kind: only what needs its answer waits
+        error = fault if isinstance(fault, MeshCAError) else internal(meshca, fault)
+        return Reload(error.reason, f"it cannot be seen whether {target.title} loads changed roots: {error.message}")
 
 
 async def _signed(
@@ -52,7 +53,8 @@ async def _signed(
     csr = csr_of(secret)
     try:
         answer = await holder_of(root).sign(store, root, signing_request(spec, csr, now, secret))
-    except MeshCAError as error:
+    except Exception as fault:  # noqa: BLE001  # of one kind: only what needs its answer waits
+        error = fault if isinstance(fault, MeshCAError) else internal(spec.name, fault)
         return Pending(error.message, reason=error.reason)
     if isinstance(answer, Certificate) and not issue.answers(answer, csr):
         message = "what was signed has another key than the request; sign the request as it is"

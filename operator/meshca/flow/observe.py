@@ -19,6 +19,7 @@ from meshca.core.spec import MeshCASpec, TargetSpec
 from meshca.custody.port import Asked, Given
 from meshca.custody.table import custody_of
 from meshca.errors import MeshCAError, StoreError
+from meshca.flow.faults import internal
 from meshca.flow.snapshot import Snapshot, read_root, with_request
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.root import not_for_ztunnel, warnings
@@ -101,7 +102,7 @@ def _observed(
     for target in spec.targets:
         each = found[target.name]
         if isinstance(each, dict):
-            against = replace(against, roots=[*against.roots, *kind_of(target).lost_roots(each, against)])
+            against = replace(against, roots=[*against.roots, *_lost_roots(target, each, against)])
     roots = sorted(against.roots, key=lambda root: root.revision)
     against = replace(against, roots=roots)
     certificate = given.certificate if isinstance(given, KeyPair) else given
@@ -117,7 +118,25 @@ def _observed(
 def _read(target: TargetSpec, found: Got | Blocked, against: Against) -> TargetState:
     if isinstance(found, StoreError):
         return Blocked(found.reason, found.message, is_transient=True)
-    return found if isinstance(found, Blocked) else kind_of(target).read(target, found, against)
+    if isinstance(found, Blocked):
+        return found
+    try:
+        return kind_of(target).read(target, found, against)
+    except Exception as fault:  # noqa: BLE001  # of one kind: the other targets are served
+        return _faulty(target, against.owner.name, fault)
+
+
+def _lost_roots(target: TargetSpec, found: Json, against: Against) -> list[Root]:
+    try:
+        return kind_of(target).lost_roots(found, against)
+    except Exception as fault:  # noqa: BLE001  # `_read` says that this target cannot be read
+        internal(against.owner.name, fault)
+        return []
+
+
+def _faulty(target: TargetSpec, meshca: str, fault: Exception) -> Blocked:
+    error = internal(meshca, fault)
+    return Blocked(error.reason, f"{target.title} cannot be looked at: {error.message}", is_transient=True)
 
 
 def _warnings(given: Certificate | MeshCAError | None, owner: Owner, spec: MeshCASpec) -> tuple[str, ...]:
@@ -158,6 +177,8 @@ async def _look_first(
     except StoreError as error:
         message = f"{target.ref} is not written before it is seen what is there already: {error.message}"
         return Blocked(error.reason, message, is_transient=True)
+    except Exception as fault:  # noqa: BLE001  # of one kind: the other targets are served
+        return _faulty(target, spec.name, fault)
 
 
 async def _target(store: Reader, owner: Owner, grant: Grant, target: TargetSpec) -> Got | Blocked:
@@ -224,4 +245,7 @@ async def _given(
         trust_domain=spec.trust_domain,
         now=now,
     )
-    return await custody_of(spec.root.source).given(spec.root.source, asked)
+    try:
+        return await custody_of(spec.root.source).given(spec.root.source, asked)
+    except Exception as fault:  # noqa: BLE001  # the roots there are serve on
+        return internal(owner.name, fault)

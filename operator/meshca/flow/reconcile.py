@@ -5,7 +5,6 @@ how it is written flow/apply.py's.
 """
 
 import logging
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,10 +29,11 @@ from meshca.core.status import (
     reported_targets,
     troubled_status,
 )
-from meshca.errors import InternalError, MeshCAError, StoreError
+from meshca.errors import MeshCAError, StoreError
 from meshca.flow import repairs
 from meshca.flow.answers import with_answers
 from meshca.flow.apply import Writer
+from meshca.flow.faults import internal
 from meshca.flow.memory import Findings
 from meshca.flow.observe import observe
 from meshca.flow.passing import MOST_STEPS, Pass, delay, look_again, undone, unread, unsettled
@@ -104,7 +104,7 @@ class Reconciler:
         except MeshCAError:
             raise
         except Exception as fault:  # noqa: BLE001  # whatever it is, people must hear that the pass came to nothing
-            error = _internal(resource, fault)
+            error = internal(resource.owner.name, fault)
             await self._report_trouble(resource, error)
             raise error from None
         resource.memory.passed = self._clock.now()
@@ -174,7 +174,7 @@ class Reconciler:
         else:
             outcome.trouble = outcome.trouble or unsettled(outcome)
         for fault in outcome.plan.faults:
-            outcome.trouble = _internal(resource, fault)
+            outcome.trouble = internal(resource.owner.name, fault)
         return outcome
 
     def _seen(self, resource: Resource, observed: Observed, now: datetime) -> Observed:
@@ -192,7 +192,7 @@ class Reconciler:
             writer = Writer(self._store, resource.owner, spec, now)
             outcome.snapshot = await writer.apply(step, outcome.snapshot)
         except Exception as fault:  # noqa: BLE001  # a fault of ours must not starve what else is due
-            error = fault if isinstance(fault, MeshCAError) else _internal(resource, fault)
+            error = fault if isinstance(fault, MeshCAError) else internal(resource.owner.name, fault)
             hold = explain(error, step.action, spec, resource.owner.namespace, self._grant)
             outcome.fail(step.action, error, hold)
             return False
@@ -243,15 +243,6 @@ class Reconciler:
         resource.say(status)
         await self._reporter.report(resource, status, done, now)
         self._registry.note_status(resource, status)
-
-
-def _internal(resource: Resource, fault: Exception) -> InternalError:
-    """Log a fault of ours with its trace, but without its words: they may quote a key."""
-    error = InternalError(fault)
-    trace = "".join(traceback.format_tb(fault.__traceback__))
-    fields = {"meshca": resource.owner.name, "reason": error.reason.value}
-    logger.error("%s\n%s", error.message, trace, extra=fields)
-    return error
 
 
 def _log_rival(resource: Resource, decided: Plan) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 from meshca.cluster import objects
 from meshca.cluster.objects import Owner
 from meshca.cluster.requests import read_request
-from meshca.core.model import Observed, Published, Root, Signature
+from meshca.core.model import Holding, Observed, Published, Root, Signature
 from meshca.core.spec import MeshCASpec
 from meshca.custody.table import holder_of
 from meshca.errors import StoreError
 from meshca.pki.certs import KeyPair
 from meshca.targets.port import Against
-from meshca.targets.table import ca_kind_of, kind_of
+from meshca.targets.table import kind_of
 
 Json = dict[str, Any]
 
@@ -53,22 +53,16 @@ def with_target(snapshot: Snapshot, spec: MeshCASpec, name: str, found: Json, ag
     written = replace(snapshot, observed=observed, targets={**snapshot.targets, name: found})
     for signature, request in written.requests.items():
         written = with_request(written, against.owner, signature, request)
-    return _without_forgotten(written, spec)
+    return _without_forgotten(written)
 
 
-def _without_forgotten(snapshot: Snapshot, spec: MeshCASpec) -> Snapshot:
+def _without_forgotten(snapshot: Snapshot) -> Snapshot:
     """Drop the roots without a Secret that stand in no bundle any more: nothing tells of them from now on."""
-    if len(snapshot.roots) == len(snapshot.observed.roots):
-        return snapshot
-    found = [(target, snapshot.targets[target.name]) for target in spec.issuing]
-    bundles = [ca_kind_of(target).bundle(each) for target, each in found if each is not None]
-    trusted = {root.fingerprint for bundle in bundles for root in bundle}
-    roots = (
-        root
-        for root in snapshot.observed.roots
-        if root.revision in snapshot.roots or root.certificate.fingerprint in trusted
-    )
-    return replace(snapshot, observed=replace(snapshot.observed, roots=tuple(roots)))
+    observed = snapshot.observed
+    holding = (state for state in observed.targets.values() if isinstance(state, Holding))
+    known = {*snapshot.roots, *(revision for state in holding for revision in state.bundle)}
+    roots = tuple(root for root in observed.roots if root.revision in known)
+    return replace(snapshot, observed=replace(observed, roots=roots))
 
 
 def with_request(snapshot: Snapshot, owner: Owner, signature: Signature, secret: Json | None) -> Snapshot:
