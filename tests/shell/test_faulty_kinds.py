@@ -9,7 +9,7 @@ import pytest
 
 from meshca.core.fields import Fields
 from meshca.custody import table as custodies
-from meshca.custody.generated import Generated, InSecret
+from meshca.custody.generated import InSecret
 from meshca.targets import table as targets
 from meshca.targets.istio.kind import Istio, IstioTarget
 from meshca.targets.istio.kind import parse as parse_istio
@@ -67,7 +67,6 @@ async def test_a_kind_of_target_that_fails_when_it_is_asked(
         async with one_mesh(embedded, SPEC) as mesh:
             await mesh.passes()
             first = await mesh.get(GOOD)
-            mesh.ask(SPEC | {"intermediate": {"issuedAfter": "2020-01-01T00:00:00Z", "privateKey": {"size": 384}}})
             mesh.ask(SPEC | {"root": {"privateKey": {"size": 384}}, "deletionPolicy": "Delete"})
             status = await mesh.passes()
             again = await mesh.get(GOOD)
@@ -93,9 +92,8 @@ async def test_a_kind_of_custody_that_fails_when_it_is_asked(
     async with one_mesh(embedded, {}) as mesh:
         await mesh.passes()
         kind = type("Odd", (InSecret,), {question: answer})()
-        monkeypatch.setitem(
-            custodies._TABLE, "generated", custodies.Row(custodies.SOURCES["generated"], Generated, kind)
-        )
+        row = custodies._TABLE["generated"]._replace(custody=kind)
+        monkeypatch.setitem(custodies._TABLE, "generated", row)
         change = {"intermediate": {"privateKey": {"size": 384}}, "root": {"privateKey": {"size": 384}}}
         mesh.ask(change | {"deletionPolicy": "Delete"})
         with caplog.at_level(logging.INFO):
