@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from meshca.core.actions import Action, Step
-from meshca.core.model import Absent, Observed, Published, Reload, Root
+from meshca.core.model import Absent, Observed, Published, Root
 from meshca.core.parse import parse_spec
+from meshca.core.questions import Answer, AskReload
 from meshca.core.schedule import issued_at
 from meshca.core.simulation import carry_out
 from meshca.core.spec import MeshCASpec
@@ -148,8 +149,8 @@ class Sight:
         )
         targets = {f"t{index}": _target(stored) for index, stored in enumerate(cluster.targets)}
         since = None if cluster.deployed is None else NOW - cluster.deployed * TICK
-        reload = Reload(Found.MULTI_ROOT_DISABLED if cluster.ignores_roots else None, "", since)
-        return Observed(roots=roots, targets=targets, reloads=dict.fromkeys(targets, reload))
+        reload = Answer(Found.MULTI_ROOT_DISABLED if cluster.ignores_roots else None, "", since)
+        return Observed(roots=roots, targets=targets, answers={AskReload(name): reload for name in targets})
 
     def after(self, cluster: Cluster, action: Action) -> Cluster:
         """Return what is seen once an action has been carried out."""

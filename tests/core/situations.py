@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from meshca.core.model import Damaged, Listed, Observed, Published, Reload, Root, TargetState
+from meshca.core.model import Damaged, Listed, Observed, Published, Root, TargetState
 from meshca.core.parse import parse_spec
+from meshca.core.questions import Answer, AskReload
 from meshca.core.spec import MeshCASpec
 from meshca.flow.kinds import KINDS
 from meshca.pki.certs import BACKDATE, Certificate
@@ -20,8 +21,8 @@ D, T = timedelta(minutes=5), timedelta(hours=24)
 LONG_AGO = NOW - timedelta(days=20)
 
 PREPARED, ACTIVE, SOLE = RootState.PREPARED, RootState.ACTIVE, RootState.SOLE
-LOADS = Reload(None, "")
-IGNORES = Reload(Found.MULTI_ROOT_DISABLED, "istiod would ignore the new root")
+LOADS = Answer(None, "")
+IGNORES = Answer(Found.MULTI_ROOT_DISABLED, "istiod would ignore the new root")
 
 
 def joined(*tables: dict[str, Any]) -> dict[str, Any]:
@@ -99,13 +100,13 @@ def published(signer: Root, *bundle: int, **changes: Any) -> Published:
     return replace(target, **changes)
 
 
-def observed(roots: list[Root], *targets: TargetState, reload: Reload = LOADS, **changes: Any) -> Observed:
+def observed(roots: list[Root], *targets: TargetState, reload: Answer = LOADS, **changes: Any) -> Observed:
     """Return what is observed of targets called istio (one), or t0, t1, ... (several)."""
     names = ["istio"] if len(targets) == 1 else [f"t{index}" for index in range(len(targets))]
     return Observed(
         roots=tuple(roots),
         targets=dict(zip(names, targets, strict=True)),
-        reloads=dict.fromkeys(names, reload),
+        answers={AskReload(name): reload for name in names},
         **changes,
     )
 

@@ -6,16 +6,9 @@ from typing import Any
 
 import pytest
 
-from meshca.core.actions import (
-    NOTHING_ASIDE,
-    Action,
-    Aside,
-    CreateRoot,
-    DestroyRoot,
-    Obstacle,
-    WriteCA,
-)
-from meshca.core.model import Absent, Request, Signature
+from meshca.core.actions import NOTHING_ASIDE, Action, Aside, CreateRoot, DestroyRoot, Obstacle, WriteCA
+from meshca.core.model import Absent, Request
+from meshca.core.questions import AskReload, Signature
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.targets.istio.kind import IstioTarget
@@ -41,7 +34,7 @@ def with_a_renewal_due(row: Any) -> Situation | None:
     signature = Signature(BESIDE, standing.signer.revision)
     observed = row.observed.with_target(BESIDE, beside).with_request(signature, signed)
     spec = replace(row.spec, targets=(*row.spec.targets, target))
-    return situate(spec, replace(observed, reloads={**observed.reloads, BESIDE: LOADS}), NOW)
+    return situate(spec, replace(observed, answers={**observed.answers, AskReload(BESIDE): LOADS}), NOW)
 
 
 def everything_else(rows: dict[str, Any]) -> dict[str, Situation]:

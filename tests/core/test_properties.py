@@ -15,21 +15,9 @@ from hypothesis import Phase as Generation
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from meshca.core.actions import CreateRoot, DestroyRoot, DropRequest, MarkRoot, Plan, RequestCA, Step, WriteCA
-from meshca.core.model import (
-    Absent,
-    Blocked,
-    Damaged,
-    Holding,
-    Observed,
-    Pending,
-    Published,
-    Reload,
-    Request,
-    Root,
-    Signature,
-    TargetState,
-)
+from meshca.core.model import Absent, Blocked, Damaged, Holding, Observed, Published, Request, Root, TargetState
 from meshca.core.parse import parse_spec
+from meshca.core.questions import Answer, AskReload, Pending, Signature
 from meshca.core.replacement import why_rotate
 from meshca.core.rotation import plan
 from meshca.core.simulation import carry_out
@@ -47,7 +35,7 @@ from tests.core.chronicle import Chronicle, Content
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 NOT_OURS = Blocked(Found.FOREIGN_SECRET, "not ours")
-LOADS, IGNORES = Reload(None, ""), Reload(Found.MULTI_ROOT_DISABLED, "")
+LOADS, IGNORES = Answer(None, ""), Answer(Found.MULTI_ROOT_DISABLED, "")
 KEYS = (KeySpec(Algorithm.ECDSA, 256), KeySpec(Algorithm.ECDSA, 384))
 UNSIGNED = Pending("nobody has signed")
 MOST_STEPS = 40
@@ -98,7 +86,7 @@ class Secrets:
         return Observed(
             roots=tuple(sorted(roots.values(), key=lambda root: root.revision)),
             targets={target.name: self._target(target.name, roots) for target in spec.targets},
-            reloads={target.name: IGNORES if self.ignores_roots else LOADS for target in spec.targets},
+            answers={AskReload(target.name): IGNORES if self.ignores_roots else LOADS for target in spec.targets},
             requests=self.requests,
         )
 

@@ -7,8 +7,6 @@ import pytest
 
 from meshca.core.actions import (
     Action,
-    Ask,
-    AskReload,
     CreateRoot,
     DestroyRoot,
     DropRequest,
@@ -18,7 +16,8 @@ from meshca.core.actions import (
     WriteBundle,
     WriteCA,
 )
-from meshca.core.model import Absent, Blocked, Observed, Pending, Reload, Request, Root, Signature, TargetState
+from meshca.core.model import Absent, Blocked, Observed, Request, Root, TargetState
+from meshca.core.questions import Answer, Ask, AskReload, Pending, Signature
 from meshca.core.rotation import plan
 from meshca.core.situation import phase, situate
 from meshca.core.spec import MeshCASpec
@@ -381,18 +380,18 @@ ROTATION = {
         observed(
             [A, root(2, PREPARED)],
             published(A, 2, 1, since=NOW - 2 * (T + D)),
-            reload=Reload(None, "", since=NOW - T - D),
+            reload=Answer(None, "", since=NOW - T - D),
         ),
         None,
         Phase.TRUST,
     ),
     "and ends as ever after that": Row(
-        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE), reload=Reload(None, "", since=DONE)),
+        observed([A, root(2, PREPARED)], published(A, 2, 1, since=DONE), reload=Answer(None, "", since=DONE)),
         MarkRoot(2, ACTIVE),
         Phase.TRUST,
     ),
     "no rotation begins before the istiod that was told to load roots is up": Row(
-        observed([OLD], published(OLD, 1), reload=Reload(None, "", since=NOW - D)), None
+        observed([OLD], published(OLD, 1), reload=Answer(None, "", since=NOW - D)), None
     ),
     "Switch: the new root signs, the bundle stays": Row(
         observed([A, root(2, ACTIVE)], published(A, 2, 1, since=DONE)),
@@ -897,7 +896,7 @@ def test_no_gate_is_passed_before_istiods_have_answered() -> None:
 
 def asked(roots: list[Root], target: TargetState) -> tuple[set[Ask], Action | None]:
     """Return whom a plan would ask, and what it would do, while nobody has answered."""
-    decided = plan(spec(), replace(observed(roots, target), reloads={}), NOW)
+    decided = plan(spec(), replace(observed(roots, target), answers={}), NOW)
     return set(decided.asks), decided.step and decided.step.action
 
 
@@ -955,9 +954,9 @@ ZTUNNELS = {
 def test_nothing_is_signed_that_ztunnels_refuse(seen: Observed, word: str) -> None:
     target = {"name": "istio", "istio": {"namespace": "istio-system", "rootReload": word}}
     wanted = spec(root={"source": {"secret": {"name": "mine"}}}, targets=[target])
-    assert plan(wanted, replace(seen, reloads={}), NOW).asks == {AskReload("istio")}, "so they are looked for"
+    assert plan(wanted, replace(seen, answers={}), NOW).asks == {AskReload("istio")}, "so they are looked for"
     without, with_them = (
-        plan(wanted, replace(seen, reloads={"istio": replace(LOADS, ambient=ambient)}), NOW)
+        plan(wanted, replace(seen, answers={AskReload("istio"): replace(LOADS, ambient=ambient)}), NOW)
         for ambient in (False, True)
     )
     assert without.step is not None

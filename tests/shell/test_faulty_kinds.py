@@ -47,7 +47,7 @@ TARGET_QUESTIONS: dict[str, Callable[..., Any]] = {
     "signer": fail,
     "bundle": fail,
     "spare": fail_later,
-    "reload": fail_later,
+    "answer": fail_later,
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from meshca.cluster.access import Access
 from meshca.cluster.objects import data_of
 from meshca.core.fields import Fields
-from meshca.core.model import Pending
+from meshca.core.questions import Pending
 from meshca.core.spec import SourceSpec
 from meshca.custody import table
 from meshca.custody.port import Custody, RootRequest, SigningRequest

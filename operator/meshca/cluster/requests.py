@@ -6,7 +6,8 @@ There is one only where a signature takes time. It is gone when its certificate 
 from typing import Any
 
 from meshca.cluster.objects import Owner, data_of, encode_data, read_revision
-from meshca.core.model import Request, Signature
+from meshca.core.model import Request
+from meshca.core.questions import Signature
 from meshca.pki import issue
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.words.names import ANNOTATION_SIGNER, LABEL_REQUEST, TLS_CSR, TLS_KEY, request_secret_name

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from meshca.core.model import Signature
+from meshca.core.questions import Ask, Signature
 from meshca.core.spec import MeshCASpec
 from meshca.words.names import RootState, request_secret_name, root_secret_name
 from meshca.words.reasons import Reason
@@ -185,24 +185,6 @@ class Obstacle:
 
 Hold = Wait | Obstacle
 """Why something is not done."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskReload:
-    """A target that must be asked whether it will load a changed bundle, before a gate can be passed."""
-
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskSigner:
-    """A signature that was requested: whoever is to give it must be asked before the step that needs it."""
-
-    signature: Signature
-
-
-Ask = AskReload | AskSigner
-"""What has to be known first; then it is planned again."""
 
 
 Outcome = Iterator[Step | Hold | Ask]

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from meshca.core import schedule
-from meshca.core.actions import Ask, AskReload
 from meshca.core.model import Blocked, Holding, Listed, Published
+from meshca.core.questions import Ask, AskReload
 from meshca.core.schedule import TICK
 from meshca.core.situation import Situation, Standing, is_spent
 from meshca.core.spec import MeshCASpec
@@ -147,7 +147,7 @@ def _is_beyond_help(situation: Situation, standing: Standing, name: str) -> bool
 
 def _able_since(situation: Situation, name: str) -> datetime | Ask:
     """Return since when a target's readers can have loaded changed roots; long ago when nothing says otherwise."""
-    reload = situation.observed.reloads.get(name)
+    reload = situation.observed.answers.get(AskReload(name))
     if reload is None:
         return AskReload(name) if situation.spec.target(name).asks else LONG_AGO
     return reload.since or LONG_AGO

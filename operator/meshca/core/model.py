@@ -7,13 +7,13 @@ holds a private key.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
 
+from meshca.core.questions import Answer, AskTarget, Pending, Signature
 from meshca.errors import MeshCAError
 from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import KeySpec
 from meshca.words.names import RootState
-from meshca.words.reasons import Found, Reason
+from meshca.words.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,41 +128,6 @@ TargetState = Absent | Blocked | Damaged | Listed | Published
 
 
 @dataclass(frozen=True, slots=True)
-class Reload:
-    """Will a target's istiod load a changed set of roots? `reason` is None when it will.
-
-    `since` is when its Deployment was last changed, if that is known: an istiod that
-    was told to load changed roots only then has loaded nothing any earlier.
-    """
-
-    reason: Reason | None
-    message: str
-    since: datetime | None = None
-    ambient: bool = False
-    """True: this istiod serves ztunnels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """Why a request for an intermediate has no certificate yet."""
-
-    message: str
-    until: datetime | None = None
-    """When to ask again; None: when something changes."""
-    reason: Reason = Found.WAITING_FOR_SIGNATURE
-    stalled: bool = False
-    """True: only a person can end it."""
-
-
-class Signature(NamedTuple):
-    """What a request is for: the intermediate of a target, under a root. There is one request at a time for each."""
-
-    target: str
-    signer: int
-    """Revision of the root."""
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """A request for an intermediate, whose key is stored already."""
 
@@ -188,8 +153,8 @@ class Observed:
     """Who does not take the given root although it works, each in a sentence."""
     not_for_ztunnel: str | None = None
     """What makes ztunnel refuse the given root, with the root as the subject; None: nothing."""
-    reloads: Mapping[str, Reload] = field(default_factory=dict)
-    """By target name; asked for only while a rotation is wanted or under way."""
+    answers: Mapping[AskTarget, Answer] = field(default_factory=dict)
+    """To what was asked; asked only while somebody needs to know."""
     requests: Mapping[Signature, Request] = field(default_factory=dict)
     """For intermediates, where a signature takes time."""
     is_clock_sure: bool = True

@@ -3,21 +3,10 @@
 from dataclasses import replace
 
 from meshca.core import gates
-from meshca.core.actions import (
-    Ask,
-    AskReload,
-    AskSigner,
-    CreateRoot,
-    DestroyRoot,
-    Hold,
-    MarkRoot,
-    Obstacle,
-    Outcome,
-    Step,
-    Wait,
-)
+from meshca.core.actions import CreateRoot, DestroyRoot, Hold, MarkRoot, Obstacle, Outcome, Step, Wait
 from meshca.core.gates import Due, Gate, Missing
 from meshca.core.model import Published, Root
+from meshca.core.questions import Ask, AskSigner, AskTarget
 from meshca.core.replacement import ambient_holds, load_holds, obstacles, rotates_later, why_abandon, why_rotate
 from meshca.core.rules import settled
 from meshca.core.situation import Situation, Standing
@@ -142,7 +131,7 @@ def _never_signed(situation: Situation, standing: Standing) -> bool:
 def _pass(situation: Situation, standing: Standing, gate: Gate, waits: Wait, then: Outcome) -> Outcome:
     """Go on when every target has arrived; else say what it waits for. Of what is missing its own rule tells."""
     match gates.barrier(situation, standing, gate):
-        case AskReload() | AskSigner() as ask:
+        case AskTarget() | AskSigner() as ask:
             yield ask
         case Due(at) if situation.now < at:
             yield replace(waits, until=at)

@@ -1,10 +1,11 @@
 """When a root is replaced: what asks for it, and what must hold it before its first write."""
 
 from meshca.core import schedule
-from meshca.core.actions import Ask, AskReload, Hold, Obstacle, Outcome, Wait
+from meshca.core.actions import Hold, Obstacle, Outcome, Wait
 from meshca.core.lifetimes import rotation_time
 from meshca.core.model import Blocked, Holding, Published, Root
 from meshca.core.moves import crl_obstacle, immutable
+from meshca.core.questions import Ask, AskReload
 from meshca.core.situation import Situation, Standing, is_spent
 from meshca.errors import MeshCAError
 from meshca.words.duration import format_duration
@@ -112,7 +113,7 @@ def ambient_holds(situation: Situation, what: str) -> list[Hold | Ask]:
     if clause is None:
         return []
     message = f"the given root {clause}, and there are ambient workloads; give another root"
-    reloads = {target.name: situation.observed.reloads.get(target.name) for target in situation.spec.issuing}
+    reloads = {target.name: situation.observed.answers.get(AskReload(target.name)) for target in situation.spec.issuing}
     unloved = [name for name, reload in reloads.items() if reload is not None and reload.ambient]
     return [
         *(AskReload(name) for name, reload in reloads.items() if reload is None),
@@ -137,7 +138,7 @@ def _reload_holds(situation: Situation, what: str, remark: str) -> list[Hold | A
         state = situation.held.get(target.name)
         if not target.asks or state is None or _has_nothing_to_lose(situation, state):
             continue
-        reload = situation.observed.reloads.get(target.name)
+        reload = situation.observed.answers.get(AskReload(target.name))
         if reload is None:
             holds.append(AskReload(target.name))
         elif reload.reason is not None:

@@ -39,7 +39,6 @@ from meshca.core import signing
 from meshca.core.actions import (
     NOTHING_ASIDE,
     Aside,
-    Ask,
     CleanRoot,
     CleanTarget,
     CreateRoot,
@@ -60,6 +59,7 @@ from meshca.core.phases import (
     establish_newest_root,
     rotate_root,
 )
+from meshca.core.questions import Ask
 from meshca.core.replacement import ambient_holds
 from meshca.core.rules import Rule, settled
 from meshca.core.signing import drop_requests

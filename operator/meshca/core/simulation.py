@@ -22,7 +22,8 @@ from meshca.core.actions import (
     WriteBundle,
     WriteCA,
 )
-from meshca.core.model import Absent, Holding, Listed, Observed, Published, Reload, Request, Root, Signature
+from meshca.core.model import Absent, Holding, Listed, Observed, Published, Request, Root
+from meshca.core.questions import Answer, AskReload, Signature
 from meshca.core.rotation import plan
 from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.pki.certs import BACKDATE, Certificate
@@ -60,7 +61,7 @@ def empty(spec: MeshCASpec, now: datetime) -> Observed:
     """Return what is observed where nothing exists yet and every istiod loads changed roots."""
     return Observed(
         targets={target.name: Absent() for target in spec.targets},
-        reloads={target.name: Reload(None, "") for target in spec.targets},
+        answers={AskReload(target.name): Answer(None, "") for target in spec.targets},
         given=_certificate(spec, "given 1", now, None) if spec.root.source.ref else None,
     )
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
 from meshca.cluster.access import Access
-from meshca.core.model import Pending, Root
+from meshca.core.model import Root
+from meshca.core.questions import Pending
 from meshca.core.spec import SourceSpec
 from meshca.errors import MeshCAError
 from meshca.pki.certs import Certificate, KeyPair

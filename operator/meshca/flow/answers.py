@@ -8,9 +8,8 @@ from datetime import datetime
 from meshca.cluster.requests import csr_of
 from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
-from meshca.core.actions import Ask, AskReload, AskSigner
-from meshca.core.model import Pending, Reload, Signature
-from meshca.core.spec import MeshCASpec, TargetSpec
+from meshca.core.questions import Answer, Ask, AskSigner, AskTarget, Pending, Signature
+from meshca.core.spec import MeshCASpec
 from meshca.custody.table import holder_of
 from meshca.errors import MeshCAError
 from meshca.flow.faults import internal
@@ -27,22 +26,23 @@ async def with_answers(  # noqa: PLR0913  # who is asked what, when
 ) -> Snapshot:
     """Ask what must be known. Who gives no answer holds up nothing but what needs it."""
     asked = list(asks)
-    targets = [spec.target(ask.target) for ask in asked if isinstance(ask, AskReload)]
-    found = await asyncio.gather(*(_reload(store, spec.name, grant, target) for target in targets))
-    reloads = {target.name: reload for target, reload in zip(targets, found, strict=True)}
-    observed = replace(snapshot.observed, reloads={**snapshot.observed.reloads, **reloads})
+    of_targets = [ask for ask in asked if isinstance(ask, AskTarget)]
+    found = await asyncio.gather(*(_answer(store, spec, grant, ask) for ask in of_targets))
+    answers = dict(zip(of_targets, found, strict=True))
+    observed = replace(snapshot.observed, answers={**snapshot.observed.answers, **answers})
     for signature in (ask.signature for ask in asked if isinstance(ask, AskSigner)):
         answer = await _signed(store, spec, snapshot, signature, now)
         observed = observed.with_request(signature, replace(observed.requests[signature], answer=answer))
     return replace(snapshot, observed=observed)
 
 
-async def _reload(store: Store, meshca: str, grant: Grant, target: TargetSpec) -> Reload:
+async def _answer(store: Store, spec: MeshCASpec, grant: Grant, ask: AskTarget) -> Answer:
+    target = spec.target(ask.target)
     try:
-        return await kind_of(target).reload(store, target, grant)
+        return await kind_of(target).answer(ask, store, target, grant)
     except Exception as fault:  # noqa: BLE001  # of one kind: only what needs its answer waits
-        error = fault if isinstance(fault, MeshCAError) else internal(meshca, fault)
-        return Reload(error.reason, f"it cannot be seen whether {target.title} loads changed roots: {error.message}")
+        error = fault if isinstance(fault, MeshCAError) else internal(spec.name, fault)
+        return Answer(error.reason, f"it cannot be seen whether {target.title} {ask.about}: {error.message}")
 
 
 async def _signed(

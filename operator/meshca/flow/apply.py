@@ -28,7 +28,8 @@ from meshca.core.actions import (
     WriteBundle,
     WriteCA,
 )
-from meshca.core.model import Published, Signature
+from meshca.core.model import Published
+from meshca.core.questions import Signature
 from meshca.core.spec import DeletionPolicy, MeshCASpec, TargetSpec
 from meshca.custody.port import RootRequest
 from meshca.custody.table import custody_of, holder_of

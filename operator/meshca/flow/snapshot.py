@@ -7,7 +7,8 @@ from typing import Any
 from meshca.cluster import objects
 from meshca.cluster.objects import Owner
 from meshca.cluster.requests import read_request
-from meshca.core.model import Holding, Observed, Published, Root, Signature
+from meshca.core.model import Holding, Observed, Published, Root
+from meshca.core.questions import Signature
 from meshca.core.spec import MeshCASpec
 from meshca.custody.table import holder_of
 from meshca.errors import StoreError

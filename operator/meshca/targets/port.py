@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 from meshca.cluster.access import Reader
 from meshca.cluster.objects import Owner
 from meshca.cluster.rights import Grant
-from meshca.core.model import Blocked, Observed, Reload, Root, TargetState
+from meshca.core.model import Blocked, Observed, Root, TargetState
+from meshca.core.questions import Answer, AskTarget
 from meshca.core.spec import TargetSpec
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.words.ref import Ref
@@ -96,10 +97,10 @@ class TargetKind(ABC, Generic[T_contra]):
         _ = cluster, target, meshca, seen, grant
         return None
 
-    async def reload(self, cluster: Reader, target: T_contra, grant: Grant) -> Reload:  # the port
-        """Ask whether a changed bundle will be loaded; only of a target that `asks`."""
-        _ = cluster, target, grant
-        return Reload(None, "")
+    async def answer(self, ask: AskTarget, cluster: Reader, target: T_contra, grant: Grant) -> Answer:  # the port
+        """Answer what a gate has to know of a target (core/questions.py)."""
+        _ = ask, cluster, target, grant
+        return Answer(None, "")
 
 
 class CAKind(TargetKind[T_contra]):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from meshca.core.model import Reload
+from meshca.core.questions import Answer
 from meshca.words.reasons import Found
 from meshca.words.text import moment
 
@@ -35,7 +35,7 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:[.-].*)?")
 _VERSION_LABELS = ("app.kubernetes.io/version", "operator.istio.io/version")
 
 
-def judge(namespace: str, deployments: Sequence[Json]) -> Reload:
+def judge(namespace: str, deployments: Sequence[Json]) -> Answer:
     """Tell whether every istiod of a namespace will load a changed set of roots.
 
     Args:
@@ -47,11 +47,11 @@ def judge(namespace: str, deployments: Sequence[Json]) -> Reload:
         message = (
             f"no running istiod (a Deployment labelled {SELECTOR}) was found in namespace {namespace}; {_YOUR_WORD}"
         )
-        return Reload(Found.ISTIOD_NOT_FOUND, message)
+        return Answer(Found.ISTIOD_NOT_FOUND, message)
     verdicts = [_judge_one(each) for each in running]
     changed = [at for each in running if (at := _changed_at(each)) is not None]
     verdict = next(
-        (verdict for verdict in verdicts if verdict.reason is not None), Reload(None, "", max(changed, default=None))
+        (verdict for verdict in verdicts if verdict.reason is not None), Answer(None, "", max(changed, default=None))
     )
     return replace(verdict, ambient=has_ambient(running))
 
@@ -68,33 +68,33 @@ def has_ambient(deployments: Sequence[Json]) -> bool:
     return any(entry.get("name") == _AMBIENT and entry.get("value") in _TRUE for entry in entries)
 
 
-def _judge_one(deployment: Json) -> Reload:
+def _judge_one(deployment: Json) -> Answer:
     name = f"{deployment['metadata'].get('namespace', '')}/{deployment['metadata']['name']}"
     container = _container(deployment)
     if container is None:
-        return Reload(Found.ISTIOD_UNKNOWN, f"Deployment {name} has no container called discovery; {_YOUR_WORD}")
+        return Answer(Found.ISTIOD_UNKNOWN, f"Deployment {name} has no container called discovery; {_YOUR_WORD}")
     version = _version(deployment, container)
     if version is None:
         message = f"the Istio version of Deployment {name} cannot be read from its image; {_YOUR_WORD}"
-        return Reload(Found.ISTIOD_UNKNOWN, message)
+        return Answer(Found.ISTIOD_UNKNOWN, message)
     if version < OLDEST:
         message = f"Deployment {name} runs Istio {version[0]}.{version[1]}, which never loads a changed set of roots"
-        return Reload(Found.ISTIOD_TOO_OLD, f"{message}; upgrade to 1.20 or newer")
-    return _judge_flag(name, container) or _judge_rollout(name, deployment) or Reload(None, "")
+        return Answer(Found.ISTIOD_TOO_OLD, f"{message}; upgrade to 1.20 or newer")
+    return _judge_flag(name, container) or _judge_rollout(name, deployment) or Answer(None, "")
 
 
-def _judge_flag(name: str, container: Json) -> Reload | None:
+def _judge_flag(name: str, container: Json) -> Answer | None:
     entry: Json = next((each for each in container.get("env") or () if each.get("name") == _FLAG), {})
     if "valueFrom" in entry:
         message = f"Deployment {name} takes {_FLAG} from elsewhere; give its value there, or {_YOUR_WORD}"
-        return Reload(Found.ISTIOD_UNKNOWN, message)
+        return Answer(Found.ISTIOD_UNKNOWN, message)
     if entry.get("value") in _TRUE:
         return None
     message = f"istiod would ignore the new root: set {_FLAG}=true on Deployment {name} (Helm: pilot.env.{_FLAG}=true)"
-    return Reload(Found.MULTI_ROOT_DISABLED, message)
+    return Answer(Found.MULTI_ROOT_DISABLED, message)
 
 
-def _judge_rollout(name: str, deployment: Json) -> Reload | None:
+def _judge_rollout(name: str, deployment: Json) -> Answer | None:
     """The flag counts when every pod has it; without a status there is nobody who rolls out anything."""
     status = deployment.get("status") or {}
     if "observedGeneration" not in status:
@@ -103,7 +103,7 @@ def _judge_rollout(name: str, deployment: Json) -> Reload | None:
     is_seen = status["observedGeneration"] >= deployment["metadata"].get("generation", 0)
     if is_seen and status.get("updatedReplicas", 0) >= wanted and status.get("replicas", 0) <= wanted:
         return None
-    return Reload(Found.ISTIOD_UNKNOWN, f"Deployment {name} is being rolled out; wait until every pod is up to date")
+    return Answer(Found.ISTIOD_UNKNOWN, f"Deployment {name} is being rolled out; wait until every pod is up to date")
 
 
 def _changed_at(deployment: Json) -> datetime | None:

@@ -7,7 +7,8 @@ from typing import Any
 from meshca.cluster.access import Reader
 from meshca.cluster.rights import Grant
 from meshca.core.fields import Fields
-from meshca.core.model import Blocked, Observed, Reload, Root, TargetState
+from meshca.core.model import Blocked, Observed, Root, TargetState
+from meshca.core.questions import Answer, AskReload, AskTarget
 from meshca.core.spec import LABEL, SUBDOMAIN, TargetSpec
 from meshca.errors import StoreError
 from meshca.pki.certs import Certificate, KeyPair
@@ -75,17 +76,24 @@ class Istio(CAKind[IstioTarget]):
         """Spare a mesh that runs on another root."""
         return await running_mesh.look(cluster, target, meshca, seen, grant)
 
-    async def reload(self, cluster: Reader, target: IstioTarget, grant: Grant) -> Reload:
-        """Ask the Deployments of istiod."""
+    async def answer(self, ask: AskTarget, cluster: Reader, target: IstioTarget, grant: Grant) -> Answer:
+        """Say whether changed roots will be loaded, by the Deployments of istiod."""
+        match ask:
+            case AskReload():
+                return await self._loads_roots(cluster, target, grant)
+            case _:
+                return Answer(None, "")
+
+    async def _loads_roots(self, cluster: Reader, target: IstioTarget, grant: Grant) -> Answer:
         namespace = target.ref.namespace
         try:
             found = istiod.judge(namespace, await cluster.list_deployments(namespace, istiod.SELECTOR))
             # rootReload: Live is a person's word; of ztunnels it says nothing.
-            return found if target.asks else Reload(None, "", ambient=found.ambient)
+            return found if target.asks else Answer(None, "", ambient=found.ambient)
         except StoreError as error:
             if error.reason is not Found.FORBIDDEN:
                 raise
             if not target.asks:
-                return Reload(None, "")
+                return Answer(None, "")
             message = f"the Deployments of namespace {namespace} may not be read"
-            return Reload(Found.ISTIOD_NOT_FOUND, f"{message}; {grant(*target.ref[:2])}")
+            return Answer(Found.ISTIOD_NOT_FOUND, f"{message}; {grant(*target.ref[:2])}")
