@@ -12,7 +12,9 @@ PACKAGES = {
     "prometheus-alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
 }
-"""By program, its package. All of them are Go programs, which need no library and no file beside them."""
+"""By program, its package. All of them are Go programs, which need no library."""
+TEMPLATES = Path("usr", "share", "prometheus", "alertmanager")
+"""Where Debian's Alertmanager has its templates, and looks for them whatever it is told."""
 
 _failed: list[Unavailable] = []
 """What cannot be fetched once is not tried again in the same run."""
@@ -29,12 +31,24 @@ def program(name: str) -> str:
         Unavailable: there is none, and this is no Debian (or one that cannot reach its archive).
     """
     found = shutil.which(name)
-    if found:
-        return found
+    return found or str(_package(PACKAGES[name]) / "usr" / "bin" / name)
+
+
+def templates() -> Path:
+    """Return where an Alertmanager of ours has to be started, to find its templates.
+
+    Raises:
+        Unavailable: as `program` does.
+    """
+    return Path("/") if shutil.which("prometheus-alertmanager") else _package("prometheus-alertmanager") / TEMPLATES
+
+
+def _package(name: str) -> Path:
+    """Return where a package is unpacked."""
     if _failed:
         raise _failed[0]
     try:
-        return str(kept(f"{_release()}-{name}", lambda into: _fetch(name, into)))
+        return kept(f"{_release()}-{name}-package", lambda into: _fetch(name, into))
     except Unavailable as error:
         _failed.append(error)
         raise
@@ -50,9 +64,8 @@ def _release() -> str:
     return "-".join(known.get(key, "").strip('"') for key in ("ID", "VERSION_ID"))
 
 
-def _fetch(name: str, into: Path) -> Path:
-    package = PACKAGES[name]
-    say(f"{name}: fetching Debian's {package}, once")
+def _fetch(package: str, into: Path) -> Path:
+    say(f"{package}: fetching Debian's, once")
     for directory in ("lists/partial", "archives/partial"):
         (into / directory).mkdir(parents=True)
     # Apt's own verification of the archive, with everything that it writes in a place of ours: so it needs no root.
@@ -62,7 +75,18 @@ def _fetch(name: str, into: Path) -> Path:
     _run([*apt, "download", package], into)
     (archive,) = into.glob("*.deb")
     _run(["dpkg-deb", "-x", str(archive), "root"], into)
-    return into / "root" / "usr" / "bin" / name
+    alertmanager = into / "root" / "usr" / "bin" / "prometheus-alertmanager"
+    if alertmanager.exists():
+        _look_for_templates_here(alertmanager)
+    return into / "root"
+
+
+def _look_for_templates_here(program: Path) -> None:
+    """Put the working directory in place of the one that is in the program, in as many bytes."""
+    fixed = f"/{TEMPLATES}".encode()
+    here = b"./" * (len(fixed) // 2)
+    assert len(here) == len(fixed), "an even number of bytes"
+    program.write_bytes(program.read_bytes().replace(fixed, here))
 
 
 def _run(command: list[str], directory: Path) -> None:

@@ -165,7 +165,7 @@ def alertmanager(config: Path) -> Iterator[str]:
             "cluster.listen-address": "",  # alone
             "log.level": "warn",
         }
-        with _started("prometheus-alertmanager", options, home):
+        with _started("prometheus-alertmanager", options, home, cwd=required(debian.templates)):
             yield address
 
 
@@ -176,9 +176,9 @@ def _home(prefix: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _started(name: str, options: Mapping[str, str], home: Path) -> Iterator[Process]:
+def _started(name: str, options: Mapping[str, str], home: Path, *, cwd: Path | None = None) -> Iterator[Process]:
     command = [program(name), *(f"--{option}={value}" for option, value in options.items())]
-    with Process(command, home / f"{name}.log") as process:
+    with Process(command, home / f"{name}.log", cwd=cwd) as process:
         process.wait(lambda: _is_ready(f"http://{options['web.listen-address']}/-/ready"), READY_WITHIN)
         yield process
 

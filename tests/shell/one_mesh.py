@@ -76,7 +76,7 @@ async def one_mesh(embedded: EmbeddedControlPlane, spec: Json) -> AsyncIterator[
         store = Store(connection)
         reconciler = Reconciler(
             store=store,
-            listed=FirstLook(store, HOME, wide=False),
+            listed=FirstLook(store, HOME),
             clock=clock,
             registry=registry,
             reporter=Reporter(store, "test"),

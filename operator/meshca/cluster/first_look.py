@@ -28,19 +28,21 @@ class FirstLook:
     Args:
         store: the API server.
         namespace: the operator's own.
-        wide: whether the Secrets of the whole cluster may be listed.
     """
 
-    def __init__(self, store: Store, namespace: str, *, wide: bool) -> None:
+    def __init__(self, store: Store, namespace: str) -> None:
         self._store = store
         self._namespace = namespace
-        self._collections = (("" if wide else namespace, SECRETS), (namespace, CONFIG_MAPS))
         self._listed: dict[str, dict[Ref, bytes]] = {}
 
-    async def load(self) -> None:
-        """List. What may not be listed is read one by one, and said there."""
+    async def load(self, *, wide: bool) -> None:
+        """List. What may not be listed is read one by one, and said there.
+
+        Args:
+            wide: whether the Secrets of the whole cluster may be listed.
+        """
         size = 0
-        for namespace, resource in self._collections:
+        for namespace, resource in (("" if wide else self._namespace, SECRETS), (self._namespace, CONFIG_MAPS)):
             try:
                 async for found in self._objects(namespace, resource):
                     size += self._keep(found, resource) if size < MOST_BYTES else 0

@@ -69,7 +69,7 @@ class Operator:
         self._meshcas = MeshCAWatch(connection, settings.identity, self._on_meshca)
         self._watches: tuple[Watch, ...] = (self._objects, self._meshcas)
         self._store = Store(connection, self._on_written)
-        self._listed = FirstLook(self._store, settings.namespace, wide=settings.wide_watch)
+        self._listed = FirstLook(self._store, settings.namespace)
         self._queue = WorkQueue(self._reconcile)
         clock.follow(self._on_clock_moved)
         self._metrics = metrics
@@ -143,7 +143,7 @@ class Operator:
             async with asyncio.timeout(WATCH_OPENS_SECONDS):
                 await self._objects.wait_until_open()
         await asyncio.sleep(SETTLE_SECONDS)  # what the watch's own list tells is no news for ours
-        await self._listed.load()
+        await self._listed.load(wide=self._objects.is_wide)
         self._queue.start()
         self._meshcas.start()
         await self._meshcas.wait_until_open()
