@@ -34,6 +34,7 @@ class OneMesh:
     clock: ServerClock
     registry: Registry
     reconciler: Reconciler
+    listed: FirstLook
 
     @property
     def resource(self) -> Resource:
@@ -74,9 +75,10 @@ async def one_mesh(embedded: EmbeddedControlPlane, spec: Json) -> AsyncIterator[
         created = await connection.request("POST", MESHCAS, body=body)
         registry.put(read_resource(created | {"spec": spec}, HOME))
         store = Store(connection)
+        listed = FirstLook(store, HOME)
         reconciler = Reconciler(
             store=store,
-            listed=FirstLook(store, HOME),
+            listed=listed,
             clock=clock,
             registry=registry,
             reporter=Reporter(store, "test"),
@@ -84,6 +86,6 @@ async def one_mesh(embedded: EmbeddedControlPlane, spec: Json) -> AsyncIterator[
             grant=lambda *_: "grant it",
             on_step=lambda _: None,
         )
-        yield OneMesh(store, clock, registry, reconciler)
+        yield OneMesh(store, clock, registry, reconciler, listed)
     finally:
         await connection.close()

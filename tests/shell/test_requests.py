@@ -101,7 +101,7 @@ def ceremony(monkeypatch: pytest.MonkeyPatch) -> Ceremony:
 @pytest.fixture
 async def mesh(embedded: EmbeddedControlPlane, ceremony: Ceremony) -> AsyncIterator[Mesh]:
     async with one_mesh(embedded, SPEC) as made:
-        yield Mesh(made.store, made.clock, made.registry, made.reconciler, ceremony)
+        yield Mesh(made.store, made.clock, made.registry, made.reconciler, made.listed, ceremony)
 
 
 async def test_an_intermediate_that_somebody_signs_days_later(mesh: Mesh) -> None:

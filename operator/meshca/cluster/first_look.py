@@ -4,9 +4,9 @@ Nothing is decided on it: where something is due, the objects are read live. And
 tells, is not looked up here.
 """
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 from meshca.cluster.store import Store
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
+KEPT_SECONDS = 600.0
+"""Enough for every first look. What nobody asked for by then, of MeshCAs that are gone, is no more to be kept: keys."""
 MOST_BYTES = 32 * 2**20
 """Of all that is kept; what is more is read one by one."""
 
@@ -34,30 +36,42 @@ class FirstLook:
         self._store = store
         self._namespace = namespace
         self._listed: dict[str, dict[Ref, bytes]] = {}
+        self._bytes = 0
 
     async def load(self, *, wide: bool) -> None:
-        """List. What may not be listed is read one by one, and said there.
+        """List. What cannot be is read one by one, and why is said there.
 
         Args:
             wide: whether the Secrets of the whole cluster may be listed.
         """
-        size = 0
-        for namespace, resource in (("" if wide else self._namespace, SECRETS), (self._namespace, CONFIG_MAPS)):
-            try:
-                async for found in self._objects(namespace, resource):
-                    size += self._keep(found, resource) if size < MOST_BYTES else 0
-            except StoreError as error:
-                logger.debug("%s", error.message)
+        asyncio.get_running_loop().call_later(KEPT_SECONDS, self._listed.clear)
+        if not await self._keep_all(self._namespace, SECRETS):
+            self._listed.clear()  # a root that is missing here would be taken for lost
+            return
+        await self._keep_all(self._namespace, CONFIG_MAPS)
+        if wide:
+            await self._keep_all("", SECRETS)
 
-    def _objects(self, namespace: str, resource: str) -> AsyncIterator[Json]:
-        return self._store.pages(namespace, resource, LABEL_MESHCA)
+    async def _keep_all(self, namespace: str, resource: str) -> bool:
+        """Keep all objects of a kind with our label, of one namespace or of the cluster; tell whether it was all."""
+        try:
+            async for found in self._store.pages(namespace, resource, LABEL_MESHCA):
+                if self._bytes > MOST_BYTES:
+                    return False
+                self._keep(found, resource)
+        except StoreError as error:
+            logger.debug("%s", error.message)
+            return False
+        return True
 
-    def _keep(self, found: Json, resource: str) -> int:
-        """Keep an object as small as it came; return its bytes."""
-        metadata, text = found["metadata"], json.dumps(found).encode()
+    def _keep(self, found: Json, resource: str) -> None:
+        """Keep an object as small as it came."""
+        metadata = found["metadata"]
         ref = Ref(metadata["namespace"], metadata["name"], resource)
-        self._listed.setdefault(metadata["labels"][LABEL_MESHCA], {})[ref] = text
-        return len(text)
+        kept = self._listed.setdefault(metadata["labels"][LABEL_MESHCA], {})
+        if ref not in kept:
+            kept[ref] = json.dumps(found).encode()
+            self._bytes += len(kept[ref])
 
     def forget(self, meshca: str) -> None:
         """Drop what was found of a MeshCA: it has changed."""
