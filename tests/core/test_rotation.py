@@ -822,6 +822,11 @@ def test_where_nothing_is_due_and_nobody_is_asked_something_has_a_date(row: Row)
         assert any(wait.until is not None and wait.until > NOW for wait in decided.waits)
 
 
+def test_who_waits_for_a_signature_is_told_when_it_is_asked_for_again() -> None:
+    waits = plan(spec(), observed([FAR], Absent(), requests={ISTIO_1: ASKED}), NOW).waits
+    assert [each.until for each in waits if each.reason is Found.WAITING_FOR_SIGNATURE] == [NOW + DAY]
+
+
 def test_under_a_spec_that_makes_no_sense_people_hear_of_a_target_of_anothers_too() -> None:
     told = plan(replace(DEFAULTS, partial=SpecError("spec.odd", "is odd")), observed([A], FOREIGN), NOW).obstacles
     assert [each.reason for each in told] == [Found.INVALID_SPEC, Found.FOREIGN_SECRET]
