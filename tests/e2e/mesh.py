@@ -179,10 +179,13 @@ class Mesh:
         """What was recorded of the Secrets is as new as the status, which comes by another watch."""
         for target in self.status.get("targets", []):
             secret = self.secret(target["namespace"], target["secretName"])
-            noted = (secret or {}).get("metadata", {}).get("annotations") or {}
-            told = target.get("intermediate", {}).get("fingerprint"), target.get("trustedRevisions", [])
+            metadata = (secret or {}).get("metadata", {})
+            noted = metadata.get("annotations") or {}
             bundle = [int(each) for each in noted.get("meshca.io/revisions", "").split(",") if each]
-            if target["state"] == "Published" and (noted.get("meshca.io/intermediate-sha256"), bundle) != told:
+            owner = metadata.get("labels", {}).get("meshca.io/meshca")
+            seen = owner, noted.get("meshca.io/intermediate-sha256"), bundle
+            fingerprint = target.get("intermediate", {}).get("fingerprint")
+            if target["state"] == "Published" and seen != (self.name, fingerprint, target.get("trustedRevisions", [])):
                 return False
         return True
 
