@@ -1,5 +1,6 @@
 """Programs that tests need: found on this machine, or made once and kept outside the tree."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -18,8 +19,8 @@ T = TypeVar("T")
 GO = Path(__file__).parent / "go"
 """The sources of programs in Go, a folder each."""
 
-missing: list[str] = []
-"""What tests were skipped for, each reason once: told at the end of a run."""
+MISSING = "not on this machine: "
+"""What the reason of a skip begins with: told at the end of a run."""
 
 
 class Unavailable(Exception):  # noqa: N818  # reads as what it says: raise Unavailable
@@ -33,10 +34,7 @@ def required(find: Callable[[], T]) -> T:
     except Unavailable as error:
         if os.environ.get("CI"):
             pytest.fail(f"CI needs this: {error}")
-        reason = str(error).partition("\n")[0]
-        if reason not in missing:
-            missing.append(reason)
-        pytest.skip(reason)
+        pytest.skip(MISSING + str(error).partition("\n")[0])
 
 
 def on_path(name: str) -> str:
@@ -62,11 +60,16 @@ def kept(name: str, make: Callable[[Path], Path]) -> Path:
     program = cache / name
     if not program.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        # Made beside its place and moved there: two test runs at once do no harm.
-        with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=cache) as directory:
-            made = make(Path(directory))
-            made.chmod(0o755)
-            made.replace(program)
+        # Made beside its place and moved there; who wants it meanwhile waits, and does not make it too.
+        with (
+            (cache / f"{name}.lock").open("w") as lock,
+            tempfile.TemporaryDirectory(prefix=f"{name}.", dir=cache) as directory,
+        ):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not program.exists():
+                made = make(Path(directory))
+                made.chmod(0o755)
+                made.replace(program)
     return program
 
 
