@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -47,23 +48,39 @@ class Binaries:
     etcd: Path | None
 
 
+class AuditLog:
+    """What an API server writes down of every request. Each line is read once: the log of a whole run is long."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[bytes] = []
+        self._end = 0
+        self._reading = threading.Lock()
+
+    def lines(self, about: str = "") -> list[bytes]:
+        """Return every line so far that has this somewhere in it."""
+        with self._reading, self._path.open("rb") as log:
+            log.seek(self._end)
+            whole = [line for line in log if line.endswith(b"\n")]  # the last line may be half written
+            self._end += sum(map(len, whole))
+            self._lines += whole
+            lines = self._lines[:]
+        return [line for line in lines if about.encode() in line]
+
+
 @dataclass(frozen=True)
 class APIServer(Access):
     """A running one, and the way in for system:masters."""
 
-    audit_log: Path
+    audit_log: AuditLog
 
     def audited(self, about: str = "") -> Iterator[dict[str, Any]]:
         """Every completed request so far, as audit events: verb, requestURI, userAgent, objectRef, responseStatus.
 
         Args:
-            about: only those with this somewhere in them, such as a name: the log of a whole run is long.
+            about: only those with this somewhere in them, such as a name.
         """
-        for line in self.audit_log.read_text().splitlines():
-            # The last line may be half written.
-            with suppress(json.JSONDecodeError):
-                if about in line:
-                    yield json.loads(line)
+        return map(json.loads, self.audit_log.lines(about))
 
 
 def find_binaries() -> Binaries:
@@ -139,7 +156,7 @@ def running(kubeconfig: Path | None = None) -> Iterator[APIServer]:
         ca_pem = certificate.read_bytes()
         path = kubeconfig or home / "kubeconfig"
         write_kubeconfig(path, url, token, ca_pem=ca_pem, name="apiserver")
-        yield APIServer(url, token, ca_pem, path, home / "audit.log")
+        yield APIServer(url, token, ca_pem, path, AuditLog(home / "audit.log"))
 
 
 @contextmanager

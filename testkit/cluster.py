@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import copy
 import os
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,17 @@ EVENTS = "/apis/events.k8s.io/v1/events"
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/meshcas.meshca.io"
 SERVED_SECONDS = 30.0
 """Until what a new CRD defines is served."""
+
+
+def manifests(name: str, deploy: Path = DEPLOY) -> list[Json]:
+    """Return the objects of a file in deploy/."""
+    return copy.deepcopy(_read_manifests(deploy / name))
+
+
+@cache
+def _read_manifests(file: Path) -> list[Json]:
+    """Read it once: the CRD alone takes half a second."""
+    return [each for each in yaml.safe_load_all(file.read_text()) if each]
 
 
 class Cluster(Client):
@@ -62,7 +75,7 @@ class Cluster(Client):
 
     async def install(self, deploy: Path = DEPLOY) -> None:
         """Apply the CRD and wait until it is served."""
-        await self.apply(CRD, yaml.safe_load((deploy / "crd.yaml").read_text()))
+        await self.apply(CRD, manifests("crd.yaml", deploy)[0])
         await until(lambda: self.serves(MESHCAS), SERVED_SECONDS, "MeshCAs to be served")
 
     async def serves(self, collection: str) -> bool:

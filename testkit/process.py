@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
-from testkit.waiting import until, wait
+from testkit.waiting import LOOK_SECONDS, until, wait
 
 PATIENCE = 30.0
 """Seconds that a start may take on a busy machine; about one in fact."""
@@ -195,13 +195,15 @@ class Process:
         """
         wait(lambda: is_so() or self._has_ended(), within, self)
 
-    async def until(self, is_so: Callable[[], Awaitable[object]], within: float = PATIENCE) -> None:
-        """Do as `wait` does, beside others."""
+    async def until(
+        self, is_so: Callable[[], Awaitable[object]], within: float = PATIENCE, every: float = LOOK_SECONDS
+    ) -> None:
+        """Do as `wait` does, beside others; a look that takes work is taken less often."""
 
         async def answer() -> object:
             return await is_so() or self._has_ended()
 
-        await until(answer, within, self)
+        await until(answer, within, self, every)
 
     def _has_ended(self) -> bool:
         if not self.is_running:

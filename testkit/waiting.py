@@ -29,12 +29,12 @@ def wait(is_so: Callable[[], T], within: float, what: object) -> T:
     return answer
 
 
-async def until(is_so: Callable[[], Awaitable[T]], within: float, what: object) -> T:
+async def until(is_so: Callable[[], Awaitable[T]], within: float, what: object, every: float = LOOK_SECONDS) -> T:
     """Do as `wait` does, beside others; a question without an answer is given up in time too."""
     try:
         async with asyncio.timeout(within):
             while not (answer := await is_so()):  # noqa: ASYNC110  # it is nobody's to tell
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(every)
             return answer
     except TimeoutError as error:
         raise TimeoutError(f"waited {within:g} s for {what}") from error

@@ -4,11 +4,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import yaml
-
 from testkit.apiserver import APIServer
 from testkit.client import Access, Json
-from testkit.cluster import DEPLOY, Cluster, path_of
+from testkit.cluster import DEPLOY, Cluster, manifests, path_of
 from testkit.controlplane.kubeconfig import write_kubeconfig
 from testkit.waiting import until
 
@@ -99,9 +97,7 @@ class Account:
 
     def refusals(self, apiserver: APIServer) -> list[tuple[str, str]]:
         """Verb and path of what it asked for so far and was not allowed."""
-        # Read by hand: the log of a whole run is long, and refusals are few.
-        lines = (line for line in apiserver.audit_log.read_text().splitlines() if '"code":403' in line)
-        events = (json.loads(line) for line in lines if line.endswith("}"))
+        events = apiserver.audited('"code":403')
         refused = (event for event in events if event["user"]["username"] == self.user and status(event) == 403)
         return [(event["verb"], event["requestURI"].split("?")[0]) for event in refused]
 
@@ -115,11 +111,6 @@ async def installed(cluster: Cluster) -> Account:
     await account.settle()
     await account.until_it_may("patch", "secrets", namespace="istio-system", name="cacerts")
     return account
-
-
-def manifests(name: str, deploy: Path = DEPLOY) -> list[Json]:
-    """Return the objects of a file in deploy/."""
-    return [each for each in yaml.safe_load_all((deploy / name).read_text()) if each]
 
 
 def deployed_container() -> Json:

@@ -242,9 +242,9 @@ class Mesh:
 
     @property
     def history(self) -> History:
-        places = {place for kind, place, name in {v.key for v in self.recorder.versions} if name == "cacerts"}
+        places = {version.key[1] for version in self.recorder.named(SECRETS, "cacerts")}
         mine = {place: self._versions(place) for place in places}
-        roots = [each for each in self.recorder.versions if each.key[0] == SECRETS and self._is_root(each.obj)]
+        roots = [each for each in self.recorder.named(SECRETS, f"{self.name}-root-") if self._is_root(each.obj)]
         waits = Waits(
             _duration(self._spec, "rotation", "propagationDelay", "5m"),
             _duration(self._spec, "workload", "maxCertificateDuration", "24h"),

@@ -16,6 +16,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 COMMAND = ("run", "--log-level=debug")
 WIDE = (*COMMAND, "--wide-watch")
+SCRAPED_EVERY = 0.25
+"""Seconds, while something is waited for: what there is of two hundred MeshCAs takes a while to read."""
 
 Labels = dict[str, str]
 
@@ -92,7 +94,7 @@ class OperatorProcess(Process):
         async def is_so() -> bool:
             return holds(await self.metrics())
 
-        await self.until(is_so)
+        await self.until(is_so, every=SCRAPED_EVERY)
 
     async def answers(self, path: str, status: int) -> None:
         """Wait until it answers so. Fails when it ends instead."""

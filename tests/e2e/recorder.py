@@ -74,7 +74,8 @@ class Recorder:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._tasks: list[asyncio.Task[None]] = []
-        self._current: dict[Key, Version] = {}
+        self._current: dict[str, dict[Key, Version]] = {}
+        self._of: dict[Key, list[Version]] = {}
         self._changed = asyncio.Condition()
         self._known: set[tuple[Key, str]] = set()
         self.versions: list[Version] = []
@@ -101,15 +102,20 @@ class Recorder:
 
     def of(self, collection: str, namespace: str, name: str) -> list[Version]:
         """Every version of one object, in order; its life after a deletion included."""
-        return [version for version in self.versions if version.key == (collection, namespace, name)]
+        return list(self._of.get((collection, namespace, name), ()))
+
+    def named(self, collection: str, beginning: str) -> list[Version]:
+        """Every version of all objects whose names begin so, in whatever namespace, in order."""
+        keys = [key for key in self._of if key[0] == collection and key[2].startswith(beginning)]
+        return sorted((version for key in keys for version in self._of[key]), key=lambda version: version.seen)
 
     def current(self, collection: str, namespace: str, name: str) -> Json | None:
         """The object as it is; None when there is none."""
-        version = self._current.get((collection, namespace, name))
+        version = self._current.get(collection, {}).get((collection, namespace, name))
         return version.obj if version else None
 
     def all_current(self, collection: str) -> Iterator[Json]:
-        yield from (version.obj for key, version in self._current.items() if key[0] == collection)
+        yield from (version.obj for version in self._current.get(collection, {}).values())
 
     async def until(self, holds: Callable[[], Any], within: float, what: str) -> Any:
         """Wait until something holds of what was recorded; return its (true) value. Fails after `within` seconds."""
@@ -175,7 +181,9 @@ class Recorder:
             return
         self._known.add((key, version.number))
         self.versions.append(version)
+        self._of.setdefault(key, []).append(version)
+        current = self._current.setdefault(path, {})
         if is_deleted:
-            self._current.pop(key, None)
+            current.pop(key, None)
         else:
-            self._current[key] = version
+            current[key] = version

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from testkit.client import MERGE, Json, RequestError
+from testkit.cluster import manifests
 from testkit.controlplane import Fault
 from testkit.waiting import until
-from tests.e2e.account import RBAC, manifests
+from tests.e2e.account import RBAC
 from tests.e2e.mesh import Mesh
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import pytest
 
 from testkit.client import Json
-from testkit.cluster import MESHCAS
-from tests.e2e.account import HOME, installed, manifests, rights
+from testkit.cluster import MESHCAS, manifests
+from tests.e2e.account import HOME, installed, rights
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
 from tests.e2e.process import WIDE

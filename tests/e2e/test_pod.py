@@ -11,8 +11,8 @@ import pytest
 from meshca.settings import DEFAULT_METRICS_ADDRESS
 from testkit.apiserver import APIServer
 from testkit.client import Access, Json
-from testkit.cluster import DEPLOY, Cluster
-from tests.e2e.account import HOME, manifests
+from testkit.cluster import DEPLOY, Cluster, manifests
+from tests.e2e.account import HOME
 
 DEPLOYED = {each["kind"]: each for each in manifests("deployment.yaml")}
 TEMPLATE = DEPLOYED["Deployment"]["spec"]["template"]

@@ -9,8 +9,8 @@ import pytest
 
 from testkit.apiserver import APIServer
 from testkit.client import MERGE, Access, Json, RequestError
-from testkit.cluster import MESHCAS, Cluster
-from tests.e2e.account import HOME, RBAC, Account, installed, manifests, rights
+from testkit.cluster import MESHCAS, Cluster, manifests
+from tests.e2e.account import HOME, RBAC, Account, installed, rights
 
 
 @pytest.fixture(scope="module")
