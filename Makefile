@@ -35,7 +35,7 @@ run: $(VENV)/.run ## Run the operator against $KUBECONFIG
 	$(BIN)/python -m meshca run --metrics-address 127.0.0.1:8080
 
 test: $(VENV)/.dev ## Every test, on a real kube-apiserver (what they need is fetched or built once, outside the tree)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest $(PYTEST)
 
 test-fast: $(VENV)/.dev ## The tests that need no API server
 	$(BIN)/python -m pytest tests/core tests/pki $(PYTEST)
