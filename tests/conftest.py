@@ -7,7 +7,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -18,19 +17,10 @@ from testkit.client import Access
 from testkit.controlplane import EmbeddedControlPlane
 from testkit.loop import event_loop_in_a_thread
 
-HERE = Path(__file__).parent
-
 # pytest-asyncio asks for the current loop when there is none, and Python 3.11 then makes one that nobody closes.
 asyncio.set_event_loop(None)
 
 profile.load()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what belongs into one process when there are several: all scenarios (e2e/concurrently.py), each file."""
-    for item in items:
-        file = item.path.relative_to(HERE)
-        item.add_marker(pytest.mark.xdist_group("e2e" if file.parts[0] == "e2e" else str(file)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
