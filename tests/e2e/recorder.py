@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -74,8 +75,7 @@ class Recorder:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._tasks: list[asyncio.Task[None]] = []
-        self._current: dict[str, dict[Key, Version]] = {}
-        self._of: dict[Key, list[Version]] = {}
+        self._of: dict[str, dict[Key, list[Version]]] = {path: {} for path in WATCHED}
         self._changed = asyncio.Condition()
         self._known: set[tuple[Key, str]] = set()
         self.versions: list[Version] = []
@@ -102,20 +102,21 @@ class Recorder:
 
     def of(self, collection: str, namespace: str, name: str) -> list[Version]:
         """Every version of one object, in order; its life after a deletion included."""
-        return list(self._of.get((collection, namespace, name), ()))
+        return self._of[collection].get((collection, namespace, name), [])[:]
 
     def named(self, collection: str, beginning: str) -> list[Version]:
         """Every version of all objects whose names begin so, in whatever namespace, in order."""
-        keys = [key for key in self._of if key[0] == collection and key[2].startswith(beginning)]
-        return sorted((version for key in keys for version in self._of[key]), key=lambda version: version.seen)
+        found = (versions for (_, _, name), versions in self._of[collection].items() if name.startswith(beginning))
+        return sorted(itertools.chain.from_iterable(found), key=lambda version: version.seen)
 
     def current(self, collection: str, namespace: str, name: str) -> Json | None:
         """The object as it is; None when there is none."""
-        version = self._current.get(collection, {}).get((collection, namespace, name))
-        return version.obj if version else None
+        versions = self._of[collection].get((collection, namespace, name))
+        return versions[-1].obj if versions and not versions[-1].is_deleted else None
 
     def all_current(self, collection: str) -> Iterator[Json]:
-        yield from (version.obj for version in self._current.get(collection, {}).values())
+        newest = (versions[-1] for versions in self._of[collection].values())
+        yield from (version.obj for version in newest if not version.is_deleted)
 
     async def until(self, holds: Callable[[], Any], within: float, what: str) -> Any:
         """Wait until something holds of what was recorded; return its (true) value. Fails after `within` seconds."""
@@ -181,9 +182,4 @@ class Recorder:
             return
         self._known.add((key, version.number))
         self.versions.append(version)
-        self._of.setdefault(key, []).append(version)
-        current = self._current.setdefault(path, {})
-        if is_deleted:
-            current.pop(key, None)
-        else:
-            current[key] = version
+        self._of[path].setdefault(key, []).append(version)
