@@ -1,6 +1,5 @@
 """Programs that tests need: found on this machine, or made once and kept outside the tree."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -60,16 +59,11 @@ def kept(name: str, make: Callable[[Path], Path]) -> Path:
     program = cache / name
     if not program.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        # Made beside its place and moved there; who wants it meanwhile waits, and does not make it too.
-        with (
-            (cache / f"{name}.lock").open("w") as lock,
-            tempfile.TemporaryDirectory(prefix=f"{name}.", dir=cache) as directory,
-        ):
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not program.exists():
-                made = make(Path(directory))
-                made.chmod(0o755)
-                made.replace(program)
+        # Made beside its place and moved there: two test runs at once do no harm.
+        with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=cache) as directory:
+            made = make(Path(directory))
+            made.chmod(0o755)
+            made.replace(program)
     return program
 
 
