@@ -33,7 +33,7 @@ def manifests(name: str, deploy: Path = DEPLOY) -> list[Json]:
 
 @cache
 def _read_manifests(file: Path) -> list[Json]:
-    """Read it once: the CRD alone takes half a second."""
+    """Read it once: every world installs the CRD, which is long."""
     return [each for each in yaml.safe_load_all(file.read_text()) if each]
 
 

@@ -18,6 +18,7 @@ from meshca.process.gauges import GAUGES
 from meshca.process.metrics import BUILD, COUNTERS, PROCESS
 from meshca.words.reasons import Found, Unfit
 from testkit import apiserver
+from testkit.cluster import manifests
 from testkit.kubectl import program as kubectl
 from tests.alerts.promtool import REPOSITORY, RUNBOOKS, alerts, expressions, groups
 from tests.e2e.process import OperatorProcess
@@ -118,7 +119,7 @@ def test_every_reason_that_needs_a_person_has_its_row() -> None:
 
 def schema() -> dict[str, Any]:
     """Return the schema of a MeshCA."""
-    definition = yaml.safe_load((REPOSITORY / "deploy" / "crd.yaml").read_text())
+    (definition,) = manifests("crd.yaml")
     found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return found
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from testkit.apiserver import APIServer
 from testkit.client import Client, Json
-from testkit.cluster import DEPLOY
+from testkit.cluster import DEPLOY, manifests
 from testkit.kubectl import Kubectl
 from testkit.loop import event_loop_in_a_thread
 from tests.crd.cluster import MeshCAs
@@ -31,5 +30,5 @@ def meshcas(apiserver: APIServer, kubectl: Kubectl) -> Iterator[MeshCAs]:
 
 @pytest.fixture(scope="session")
 def schema() -> Json:
-    crd = yaml.safe_load((DEPLOY / "crd.yaml").read_text())
+    (crd,) = manifests("crd.yaml")
     return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

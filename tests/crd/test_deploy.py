@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from testkit.client import Json
-from testkit.cluster import DEPLOY
+from testkit.cluster import DEPLOY, manifests
 from testkit.kubectl import Kubectl
 from testkit.waiting import wait
 from tests.crd.cluster import MeshCAs, fields
@@ -26,8 +26,7 @@ def installed(kubectl: Kubectl) -> Kubectl:
 @pytest.fixture(scope="module")
 def pod() -> Json:
     """A pod made from the Deployment's template."""
-    documents = yaml.safe_load_all((DEPLOY / "deployment.yaml").read_text())
-    template = next(each for each in documents if each["kind"] == "Deployment")["spec"]["template"]
+    template = next(each for each in manifests("deployment.yaml") if each["kind"] == "Deployment")["spec"]["template"]
     metadata = template["metadata"] | {"name": "meshca-0", "namespace": "meshca-system"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import connect
 from meshca.cluster.first_look import FirstLook
@@ -17,11 +15,12 @@ from meshca.flow.reconcile import Reconciler
 from meshca.flow.registry import Registry, Resource, read_resource
 from meshca.flow.report import Reporter
 from meshca.words.ref import Ref
+from testkit.cluster import manifests
 from testkit.controlplane import EmbeddedControlPlane
 
 Json = dict[str, Any]
 
-CRD = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "crd.yaml").read_text())
+(CRD,) = manifests("crd.yaml")
 HOME = "meshca-system"
 NAMESPACES = (HOME, "istio-system", "istio-east")
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from meshca.cluster.clock import ServerClock
 from meshca.cluster.connection import connect
@@ -14,6 +13,7 @@ from meshca.flow.registry import Registry
 from meshca.process.metrics import Metrics
 from meshca.process.operator import Operator
 from meshca.settings import Settings
+from testkit.cluster import manifests
 from testkit.controlplane import EmbeddedControlPlane
 
 
@@ -29,7 +29,7 @@ async def operator(embedded: EmbeddedControlPlane) -> AsyncIterator[Operator]:
 
 @pytest.mark.parametrize("which", [0, 1], ids=["of objects", "of MeshCAs"])
 async def test_a_watch_that_ends_by_itself_ends_the_process_to_be_started_again(operator: Operator, which: int) -> None:
-    crd = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "crd.yaml").read_text())
+    (crd,) = manifests("crd.yaml")
     ask = operator._connection.request
     await ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body=crd)
     await ask("POST", "/api/v1/namespaces", body={"metadata": {"name": "meshca-system"}})

@@ -5,11 +5,9 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from aiohttp import web
 
 from meshca.cluster.clock import ServerClock
@@ -18,12 +16,13 @@ from meshca.cluster.meshca_watch import RESYNC_SECONDS, MeshCAWatch
 from meshca.cluster.object_watch import ObjectWatch
 from meshca.cluster.store import MESHCAS
 from meshca.cluster.watch import Watch
+from testkit.cluster import manifests
 from testkit.controlplane import EmbeddedControlPlane
 from testkit.controlplane.faults import Fault
 from tests.shell.scripted_api import connected
 from tests.shell.virtual_time import in_virtual_time
 
-CRD = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "crd.yaml").read_text())
+(CRD,) = manifests("crd.yaml")
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 WATCHES: dict[str, Callable[[Connection], Watch]] = {
