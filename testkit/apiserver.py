@@ -59,13 +59,13 @@ class AuditLog:
 
     def lines(self, about: str = "") -> list[bytes]:
         """Return every line so far that has this somewhere in it."""
+        wanted = about.encode()
         with self._reading, self._path.open("rb") as log:
             log.seek(self._end)
             whole = [line for line in log if line.endswith(b"\n")]  # the last line may be half written
             self._end += sum(map(len, whole))
             self._lines += whole
-            lines = self._lines[:]
-        return [line for line in lines if about.encode() in line]
+            return [line for line in self._lines if wanted in line]
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ class Mesh:
             metadata = (secret or {}).get("metadata", {})
             noted = metadata.get("annotations") or {}
             bundle = [int(each) for each in noted.get("meshca.io/revisions", "").split(",") if each]
-            owner = metadata.get("labels", {}).get("meshca.io/meshca")
+            owner = (metadata.get("labels") or {}).get("meshca.io/meshca")
             seen = owner, noted.get("meshca.io/intermediate-sha256"), bundle
             fingerprint = target.get("intermediate", {}).get("fingerprint")
             if target["state"] == "Published" and seen != (self.name, fingerprint, target.get("trustedRevisions", [])):
