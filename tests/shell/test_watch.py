@@ -368,6 +368,23 @@ async def test_targets_come_and_go():
         assert await on.heard() == []
 
 
+GONE = {
+    "the Secret of a target, watched by its name": (False, Ref("istio-system", "cacerts")),
+    "the Secret that gives the root, beside a wide watch": (True, Ref(OWN, "my-root")),
+    "the ConfigMap of a bundle": (True, Ref(OWN, "mesh-trust-bundle", CONFIG_MAPS)),
+}
+
+
+@pytest.mark.parametrize(("wide", "ref"), GONE.values(), ids=GONE)
+@in_virtual_time
+async def test_what_went_after_a_pass_saw_it_and_before_its_watch_was_open_is_told_of_once(wide, ref):
+    async with cluster(wide=wide) as on:
+        await on.open()
+        on.watch.set_targets("mesh", [ref])  # and nothing is there
+        assert await on.heard() == ["mesh"]
+        assert await on.heard() == []
+
+
 @in_virtual_time
 async def test_a_secret_that_two_meshcas_claim_is_told_to_both():
     async with cluster() as on:

@@ -219,7 +219,20 @@ class ObjectWatch(Watch):
         self._refused.discard(scope)
         if scope.resource == SECRETS:
             self._opened.set()
+        for ref in self._missing(scope):
+            self._on_event(ref, "", set())
         self._revise.set()
+
+    def _missing(self, scope: Scope) -> list[Ref]:
+        """Return what is asked for and not there: it may have gone after the last pass saw it, and before this watch.
+
+        (Of what is there the watch's own list tells. A watch by label is open before anything is asked for.)
+        """
+        if scope.name:
+            asked = [ref for ref in (Ref(*scope),) if ref in self._claims]
+        else:
+            asked = [ref for ref in self._claims if scope == self._bundles and ref.resource == CONFIG_MAPS]
+        return [ref for ref in asked if ref not in self._streams[scope].known]
 
     def _on_event(self, ref: Ref, version: str, meshcas: set[str]) -> None:
         """Let an event settle; several of one object become one."""
