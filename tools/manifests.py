@@ -18,8 +18,17 @@ HEAD = "# Made from charts/meshca/templates by `make generate`; change it there.
 FILES = {
     "crd.yaml": ["crd"],
     "warnings.yaml": ["warnings"],
-    "rbac.yaml": ["serviceaccount", "rbac-meshcas", "rbac-home", "rbac-events", "rbac-target", "rbac-view"],
+    "rbac.yaml": [
+        "serviceaccount",
+        "rbac-meshcas",
+        "rbac-home",
+        "rbac-events",
+        "rbac-target",
+        "rbac-restart",
+        "rbac-view",
+    ],
     "target-istio-system.yaml": ["rbac-target-bindings"],
+    "restart-istio-system.yaml": ["rbac-restart-bindings"],
     "deployment.yaml": ["deployment", "service", "poddisruptionbudget", "networkpolicy"],
     "wide-watch.yaml": ["rbac-wide-watch"],
 }
@@ -41,7 +50,9 @@ def main() -> None:
 
 def rendered() -> dict[str, str]:
     """Return the text of every file by its name."""
-    documents = _documents(_template("--set", "wideWatch=true")) | _documents(_template())
+    documents = _documents(
+        _template("--set", "wideWatch=true", "--set", "restart.namespaces={istio-system}")
+    ) | _documents(_template())
     return {
         name: HEAD + "---\n".join(text for template in templates for text in documents[f"{template}.yaml"])
         for name, templates in FILES.items()

@@ -5,11 +5,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from meshca import __version__, logs, settings
 from meshca.errors import MeshCAError
+from meshca.words.names import DEFAULT_NAMESPACE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,13 +37,21 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     plan = commands.add_parser(
         "plan",
-        help="print what a MeshCA will do, and when, without a cluster",
+        help="print what a MeshCA will do, and when",
         description="Print each coming step of a MeshCA with its date and what it writes. Runs the operator's own"
-        " plan against an empty cluster that begins now; touches nothing.",
+        " plan against an empty cluster that begins now, or against a real one as it is; touches nothing.",
     )
     plan.add_argument("-f", "--filename", required=True, help="the MeshCA as YAML; - for standard input")
     plan.add_argument("--horizon", default="10y", help="how far to look: 15y, 90d, 36h (default: %(default)s)")
     plan.add_argument("--from", dest="start", metavar="TIME", help="begin at this time (RFC 3339) instead of now")
+    plan.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        help="look at this cluster: what is there already, what its istiods load, and what would hold a step",
+    )
+    plan.add_argument(
+        "-n", "--namespace", default=DEFAULT_NAMESPACE, help="where the operator is, or will be (default: %(default)s)"
+    )
     plan.set_defaults(command=_plan)
     return parser
 
@@ -65,8 +74,20 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     horizon = parse_horizon(arguments.horizon)
     text = sys.stdin.read() if arguments.filename == "-" else Path(arguments.filename).read_text("utf-8")
+    if arguments.kubeconfig:
+        return _plan_there(text, horizon, arguments)
     start = datetime.fromisoformat(arguments.start) if arguments.start else _now()
     start = start.replace(tzinfo=start.tzinfo or UTC).astimezone(UTC).replace(microsecond=0)
     for line in forecast_lines(text, start, start + horizon):
+        print(line)
+    return 0
+
+
+def _plan_there(text: str, horizon: timedelta, arguments: argparse.Namespace) -> int:
+    from meshca.commands.live import live_lines  # noqa: PLC0415
+
+    if arguments.start:
+        raise ValueError("--from: a cluster is looked at as it is now; leave it out with --kubeconfig")
+    for line in live_lines(text, horizon, arguments.namespace, arguments.kubeconfig):
         print(line)
     return 0

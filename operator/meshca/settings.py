@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from meshca.words.names import CACERTS, DEFAULT_NAMESPACE
+from meshca.words.names import CACERTS, DEFAULT_NAMESPACE, ISTIOD
+from meshca.words.ref import DEPLOYMENTS, Ref
 
 LogFormat = Literal["text", "json"]
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
@@ -54,16 +55,31 @@ class Settings:
             wide_watch=arguments.wide_watch,
         )
 
-    def grant(self, target_namespace: str, secret_name: str = CACERTS) -> str:
-        """Say how to let this operator work in a target's namespace, on a Secret of this name."""
-        advice = (
-            f"create the namespace if it does not exist, and allow it: kubectl create rolebinding {self.target_role}"
-            f" --clusterrole={self.target_role} --serviceaccount={self.namespace}:{self.service_account}"
-            f" --namespace={target_namespace} (targetNamespaces in the Helm chart)"
-        )
-        if secret_name == CACERTS:
+    def grant(self, ref: Ref) -> str:
+        """Say how to let this operator work in a target's namespace: on its Secret, or on istiod there."""
+        if ref.resource == DEPLOYMENTS:
+            role, namespaces, names = self.restart_role, "restart.namespaces", "restart.deployments"
+            advice, known = f"allow it: {self._binding(role, ref)} ({namespaces} in the Helm chart)", ISTIOD
+        else:
+            role, names, known = self.target_role, "targetSecretNames", CACERTS
+            advice = (
+                f"create the namespace if it does not exist, and allow it: {self._binding(role, ref)}"
+                " (targetNamespaces in the Helm chart)"
+            )
+        if ref.name == known:
             return advice
-        return f"{advice}; ClusterRole {self.target_role} must name {secret_name} (targetSecretNames in the Helm chart)"
+        return f"{advice}; ClusterRole {role} must name {ref.name} ({names} in the Helm chart)"
+
+    def _binding(self, role: str, ref: Ref) -> str:
+        return (
+            f"kubectl create rolebinding {role} --clusterrole={role}"
+            f" --serviceaccount={self.namespace}:{self.service_account} --namespace={ref.namespace}"
+        )
+
+    @property
+    def restart_role(self) -> str:
+        """The ClusterRole that lets it restart istiod: it is named after the same installation."""
+        return f"{self.target_role.removesuffix('-target')}-restart"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from meshca.core.actions import Step
+from meshca.core.forecast import empty
+from meshca.core.outcomes import Step
 from meshca.core.parse import parse_spec
 from meshca.core.rotation import plan
-from meshca.core.simulation import carry_out, empty
+from meshca.core.simulation import carry_out
 from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec
 from meshca.core.status import build_status

@@ -23,7 +23,7 @@ from tests.e2e.world import real_world
 
 Json = dict[str, Any]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 SHORT: Json = {"intermediate": {"duration": "40s", "renewBefore": "30s"}}
 """Due after 10 s. The alerts are relative to the 30 s: a warning at 15 s before the end, a page at 7.5 s before it."""
 EXPIRING = "MeshCAIntermediateExpiring"

@@ -23,7 +23,7 @@ from tests.e2e.world import World, embedded_world
 
 Json = dict[str, Any]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 FOREVER = 0
 """`times` of a Fault."""
 WINDOWS = {"[5m]": "[5s]", "[10m]": "[10s]", "[10m:1m]": "[10s:1s]"}

@@ -105,6 +105,20 @@ COMBINATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "no targets yet": ({"targetNamespaces": []}, {"RoleBinding istio-system/meshca-target": None}),
+    "istiods that may be restarted": (
+        {"restart": {"namespaces": ["istio-system"], "deployments": ["istiod", "istiod-1-30"]}},
+        {
+            "ClusterRole meshca-restart rules.0.resourceNames": ["istiod", "istiod-1-30"],
+            "RoleBinding istio-system/meshca-restart roleRef.name": "meshca-restart",
+        },
+    ),
+    "nothing that may be restarted": (
+        {},
+        {
+            "ClusterRole meshca-restart rules.0.resourceNames": ["istiod"],
+            "RoleBinding istio-system/meshca-restart": None,
+        },
+    ),
     "one watch for all": (
         {"wideWatch": True},
         {
@@ -288,7 +302,7 @@ def test_a_release_of_another_name_has_it_in_every_name(helm: Helm) -> None:
         "meshca-view",
     }
     assert {name.removeprefix("prod-meshca") for name in names} == {
-        *("", "-check", "-events", "-metrics", "-target", "-warnings")
+        *("", "-check", "-events", "-metrics", "-restart", "-target", "-warnings")
     }
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from meshca.core.actions import Action, CleanRoot, CleanTarget, CreateRoot, MarkRoot, WriteCA
+from meshca.core.actions import Action, CleanRoot, CleanTarget, CreateRoot, MarkRoot, WriteBundle, WriteCA
 from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
@@ -331,6 +331,12 @@ NOT_UNDERSTOOD = {
         WriteCA("istio", 1, (1,), issue=True),
         (Found.INVALID_SPEC,),
         PARTIAL,
+    ),
+    "a bundle that was deleted comes back": Row(
+        observed([A], published(A, 1)).with_target("ConfigMap mesh-trust-bundle", Absent()),
+        WriteBundle("ConfigMap mesh-trust-bundle", (1,)),
+        (Found.INVALID_SPEC,),
+        replace(spec(trustBundle={"configMap": {}}), partial=BROKEN),
     ),
     "nothing is made that never was": Row(observed([A], Absent()), None, (Found.INVALID_SPEC,), PARTIAL),
     "no root is made": Row(observed([], Absent()), None, (Found.INVALID_SPEC,), PARTIAL),

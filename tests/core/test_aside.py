@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from meshca.core.actions import NOTHING_ASIDE, Action, Aside, CreateRoot, DestroyRoot, Obstacle, WriteCA
+from meshca.core.actions import Action, CreateRoot, DestroyRoot, WriteCA
 from meshca.core.model import Absent, Request
+from meshca.core.outcomes import NOTHING_ASIDE, Aside, Obstacle
 from meshca.core.questions import AskReload, Signature
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.targets.istio.kind import IstioTarget
 from meshca.words.reasons import Done, Found
 from meshca.words.ref import Ref
-from tests.core import test_accidents, test_rotation
+from tests.core import test_accidents, test_adoption, test_restarts, test_rotation
 from tests.core.situations import LOADS, LONG_AGO, NOW, PREPARED, SOLE, joined, observed, published, root, spec
 
 DAY = timedelta(days=1)
@@ -42,7 +43,8 @@ def everything_else(rows: dict[str, Any]) -> dict[str, Situation]:
     return {name: situation for name, situation in found.items() if situation is not None}
 
 
-SITUATIONS = everything_else(joined(test_rotation.TABLE, test_accidents.ROWS))
+ROWS = joined(test_rotation.TABLE, test_accidents.ROWS, test_adoption.ROWS, test_restarts.ROWS)
+SITUATIONS = everything_else(ROWS)
 
 
 def is_beside(action: Action) -> bool:
@@ -74,10 +76,19 @@ def test_every_refusal_is_told(situation: Situation) -> None:
     assert not aside.actions or REFUSED in told
 
 
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+def test_a_rotation_that_stands_still_says_why(row: Any) -> None:
+    decided = plan(row.spec, row.observed, NOW)
+    standing = situate(row.spec, row.observed, NOW).standing
+    is_under_way = standing is not None and standing.state is not SOLE
+    says = any(each.reason is not Done.INTERMEDIATE_RENEWED for each in decided.holds)
+    assert not is_under_way or decided.step or decided.asks or row.spec.suspend or says
+
+
 def test_every_kind_of_action_is_refused_somewhere() -> None:
     refused = {type(each) for it in SITUATIONS.values() for each in refused_until_served(it, whole=False)[1].actions}
     missing = set(Action.__args__) - refused  # type: ignore[attr-defined]
-    after_renewals = {"CreateRoot", "CleanRoot", "CleanTarget", "DropRequest"}
+    after_renewals = {"CreateRoot", "CleanRoot", "CleanTarget", "DropOriginal", "DropRequest"}
     assert {kind.__name__ for kind in missing} == after_renewals
 
 

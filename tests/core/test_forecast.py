@@ -7,10 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from meshca.core.actions import CreateRoot, DestroyRoot, MarkRoot, Step, WriteCA
+from meshca.core.actions import CreateRoot, DestroyRoot, MarkRoot, Restart, WriteCA
+from meshca.core.forecast import empty, forecast
 from meshca.core.model import Observed, Published
+from meshca.core.outcomes import Step
 from meshca.core.parse import parse_spec
-from meshca.core.simulation import carry_out, empty, forecast
+from meshca.core.simulation import carry_out
 from meshca.core.spec import MeshCASpec
 from meshca.errors import SpecError
 from meshca.flow.kinds import KINDS
@@ -23,6 +25,7 @@ YEAR = timedelta(days=365)
 SECOND = timedelta(seconds=1)
 
 THREE = [{"name": name, "istio": {"namespace": name}} for name in ("east", "north", "west")]
+STOCK = [{"name": name, "istio": {"namespace": name, "rootReload": "Restart"}} for name in ("east", "north")]
 SPECS = {
     "every default": {},
     "three targets": {"targets": THREE},
@@ -35,6 +38,13 @@ SPECS = {
         "root": {"renewBefore": "1s"},
         "intermediate": {"renewBefore": "1s"},
         "targets": THREE,
+    },
+    "stock istiods that are restarted": {"targets": STOCK},
+    "stock istiods, and everything as late as can be": {
+        "root": {"renewBefore": "1s"},
+        "intermediate": {"renewBefore": "1s"},
+        "rotation": {"propagationDelay": "24h"},
+        "targets": STOCK,
     },
     "certificates for a month, an istiod that takes a day": {
         "workload": {"maxCertificateDuration": "720h"},
@@ -128,13 +138,25 @@ def test_every_rotation_has_all_its_steps_in_order_and_waits_between(fields: dic
         assert start.at >= end.at
 
 
+def test_stock_istiods_are_restarted_one_after_the_other_when_a_change_of_roots_has_arrived() -> None:
+    spec = parse_spec("mesh", {"targets": STOCK}, KINDS)
+    steps = list(moments(spec))
+    restarts = [each for each in steps if isinstance(each.step.action, Restart)]
+    changes = [each for each in steps if each.step.reason in {Done.TRUST_PUBLISHED, Done.TRUST_REMOVED}]
+
+    assert len(changes) == len(restarts) == 3 * 2 * len(STOCK)
+    for written, restarted in zip(changes, restarts, strict=True):
+        assert written.step.action.target == restarted.step.action.target
+        assert restarted.at - written.at > spec.propagation_delay
+
+
 def by_rotation(years: Iterator[Moment]) -> Iterator[list[Moment]]:
-    """Yield the steps of each whole rotation; renewals between them are left out."""
+    """Yield the steps of each whole rotation; renewals and restarts between them are left out."""
     steps: list[Moment] = []
     for moment in years:
         if moment.step.reason is Done.ROTATION_STARTED:
             steps = [moment]
-        elif steps and moment.step.reason is not Done.INTERMEDIATE_RENEWED:
+        elif steps and moment.step.reason not in {Done.INTERMEDIATE_RENEWED, Done.ISTIOD_RESTARTED}:
             steps.append(moment)
         if moment.step.reason is Done.ROTATION_COMPLETED:
             yield steps

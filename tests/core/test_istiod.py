@@ -1,11 +1,12 @@
 """What a Deployment tells of its istiod."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from meshca.targets.istio.istiod import judge
+from meshca.targets.istio.istiod import judge, judge_pods
 from meshca.words.reasons import Found, Reason
 
 ON = [{"name": "ISTIO_MULTIROOT_MESH", "value": "true"}]
@@ -73,6 +74,39 @@ def test_verdict(deployments: list[dict[str, Any]], reason: Reason | None) -> No
     assert bool(reload.message) == (reason is not None)
 
 
+def pod(phase: str = "Running", **parts: Any) -> dict[str, Any]:
+    """Return a pod of istiod as the API server gives it."""
+    made = deployment(**parts)
+    return {"metadata": made["metadata"], "spec": made["spec"]["template"]["spec"], "status": {"phase": phase}}
+
+
+PODS: dict[str, tuple[list[dict[str, Any]], Reason | None]] = {
+    "none that may be seen": ([], None),
+    "each has the flag": ([pod(), pod()], None),
+    "one is older than the flag": ([pod(), pod(env=[])], Found.MULTI_ROOT_DISABLED),
+    "one is of an older Istio": ([pod(image="istio/pilot:1.19.3")], Found.ISTIOD_TOO_OLD),
+    "one has no container of that name": ([pod(container="other")], Found.ISTIOD_UNKNOWN),
+    "one that is about to end still signs": (
+        [pod() | {"metadata": {"name": "istiod-old", "deletionTimestamp": "2026-01-01T10:00:00Z"}}, pod(env=[])],
+        Found.MULTI_ROOT_DISABLED,
+    ),
+    "one that has ended is none": ([pod("Failed", env=[]), pod("Succeeded", env=[])], None),
+}
+
+
+@pytest.mark.parametrize(("pods", "reason"), PODS.values(), ids=PODS.keys())
+def test_what_runs_counts_as_well(pods: list[dict[str, Any]], reason: Reason | None) -> None:
+    said = replace(judge("istio-system", [deployment()]), ambient=True)
+    judged = judge_pods(pods, said)
+    assert (judged.reason, judged.ambient) == (reason, True)
+    assert reason is not None or judged is said
+
+
+def test_of_a_pod_the_message_says_what_it_lacks() -> None:
+    message = judge_pods([pod(env=[])], judge("istio-system", [deployment()])).message
+    assert "Pod istio-system/istiod runs without ISTIO_MULTIROOT_MESH=true: replace it" in message
+
+
 def test_what_it_was_judged_by_is_dated_by_its_last_change_and_not_by_its_status() -> None:
     made = deployment()
     made["metadata"]["managedFields"] = [
@@ -89,7 +123,7 @@ def test_the_message_says_what_to_set_and_where() -> None:
     message = judge("istio-system", [deployment(env=[])]).message
     assert message == (
         "istiod would ignore the new root: set ISTIO_MULTIROOT_MESH=true on Deployment istio-system/istiod"
-        " (Helm: pilot.env.ISTIO_MULTIROOT_MESH=true)"
+        " (Helm: pilot.env.ISTIO_MULTIROOT_MESH=true), or let the operator restart it: rootReload: Restart"
     )
 
 

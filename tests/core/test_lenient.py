@@ -15,8 +15,8 @@ UNKNOWN: dict[str, tuple[dict[str, Any], str]] = {
     "one inside of another": ({"rotation": {"windows": []}}, "spec.rotation.windows"),
     "one of a target": ({"targets": [TARGET | {"cluster": "east"}]}, "spec.targets[0].cluster"),
     "one of a target's kind": (
-        {"targets": [TARGET, {"name": "b", "istio": {"namespace": "b", "adopt": {}}}]},
-        "spec.targets[1].istio.adopt",
+        {"targets": [TARGET, {"name": "b", "istio": {"namespace": "b", "pace": {}}}]},
+        "spec.targets[1].istio.pace",
     ),
 }
 

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from meshca.core.actions import CreateRoot, DestroyRoot, Step, WriteCA
+from meshca.core.actions import CreateRoot, DestroyRoot, WriteCA
 from meshca.core.model import Observed, Published
+from meshca.core.outcomes import Step
+from meshca.core.questions import Answer
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
 from meshca.words.names import RootState
@@ -22,6 +24,12 @@ from tests.core.world import Planner, State, World, canonical
 
 def ours(spec: MeshCASpec, observed: Observed, now: datetime) -> Step | None:
     return plan(spec, observed, now).step
+
+
+def believing(spec: MeshCASpec, observed: Observed, now: datetime) -> Step | None:
+    """Decide as if every istiod loaded changed roots while it runs."""
+    answers = {ask: Answer(None, "") for ask in observed.answers}
+    return plan(spec, replace(observed, answers=answers), now).step
 
 
 # --- Visiting every state -----------------------------------------------------
@@ -97,6 +105,29 @@ WORLDS = {
     "one mishap, two operators": World(ours, mishaps=1, second_operator=True),
     "one mishap, two targets": replace(TWO, life=1, mishaps=1),
     "Secrets are deleted again and again": World(ours, life=1, mishaps=3, kinds=("delete",)),
+    "somebody else's CA is taken over": World(ours, delay=2, life=2, found=(0,)),
+    "somebody else's CA of two targets is taken over": World(ours, life=1, targets=2, homes=(0, 1), found=(0, 1)),
+    "somebody else's CA is taken over beside a mesh of ours": World(ours, life=1, targets=2, homes=(1, 1), found=(1,)),
+    "two targets of one CA are taken over beside ours": World(ours, life=1, targets=3, homes=(1, 2), found=(1, 2)),
+    "it is taken over, or not, or is it": World(ours, found=(0,), mishaps=3, kinds=("waver",)),
+    "it is put back, deleted and not wanted": World(
+        ours, life=1, found=(0,), mishaps=2, kinds=("revert", "waver", "delete")
+    ),
+    "stock istiods are restarted": World(ours, loads_roots=False, restarts=True),
+    "stock istiods of two targets are restarted": World(
+        ours, life=1, targets=2, homes=(0, 1), loads_roots=False, restarts=True
+    ),
+    "stock istiods are restarted, one mishap": World(ours, life=1, loads_roots=False, restarts=True, mishaps=1),
+    "stock istiods are restarted to take over somebody else's CA": World(
+        ours, life=1, loads_roots=False, restarts=True, found=(0,)
+    ),
+    "istiod's own CA is taken over, with the flag on": World(ours, restarts=True, self_signed=True, found=(0,)),
+    "istiod's own CA is taken over, with the flag off": World(
+        ours, loads_roots=False, restarts=True, self_signed=True, found=(0,)
+    ),
+    "istiod's own CA is taken over, or not, or is it": World(
+        ours, life=1, restarts=True, self_signed=True, found=(0,), mishaps=2, kinds=("waver",)
+    ),
     "roots lose labels and Secrets": World(ours, life=1, mishaps=2, kinds=("unlabel", "lose")),
 }
 
@@ -138,6 +169,12 @@ WRONG = {
     ),
     "the same of two targets": replace(TWO, told=(1, 1)),
     "istiod ignores changed roots, and restarts": World(ours, loads_roots=False),
+    "istiod is restarted, and nobody asks which process has loaded what": World(
+        believing, loads_roots=False, restarts=True
+    ),
+    "istiod is restarted a second before what was written has arrived": World(
+        ours, delay=2, told=(1, 2), loads_roots=False, restarts=True
+    ),
 }
 
 

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import Phase as Generation
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from meshca.core.actions import CreateRoot, DestroyRoot, DropRequest, MarkRoot, Plan, RequestCA, Step, WriteCA
+from meshca.core.actions import CreateRoot, DestroyRoot, DropRequest, MarkRoot, RequestCA, WriteCA
 from meshca.core.model import Absent, Blocked, Damaged, Holding, Observed, Published, Request, Root, TargetState
+from meshca.core.outcomes import Plan, Step
 from meshca.core.parse import parse_spec
 from meshca.core.questions import Answer, AskReload, Pending, Signature
 from meshca.core.replacement import why_rotate

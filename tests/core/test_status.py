@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from meshca.core.actions import Plan, Step, Wait, WriteCA
+from meshca.core.actions import WriteCA
 from meshca.core.model import Absent, Blocked, Observed
+from meshca.core.outcomes import Plan, Step, Wait
+from meshca.core.questions import Answer, Reader
+from meshca.core.remembered import reported_targets
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.core.spec import MeshCASpec
@@ -17,7 +20,6 @@ from meshca.core.status import (
     invalid_status,
     is_reported_elsewhere,
     next_wake,
-    reported_targets,
     troubled_status,
 )
 from meshca.core.warnings import warnings
@@ -243,11 +245,6 @@ def test_the_soonest_end_of_several_targets_is_shown() -> None:
     assert status["rootNotAfter"] == "2035-09-21T12:00:00Z"
 
 
-def test_a_report_tells_which_targets_it_had() -> None:
-    status = report(observed([A], published(A, 1), Absent()), several(2))
-    assert reported_targets(status) == {"t0"}
-
-
 def test_the_next_wake_is_the_first_date_that_is_still_to_come() -> None:
     seen = observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW))
     assert next_wake(plan(spec(), seen, NOW), NOW) == NOW + T + D + timedelta(seconds=1)
@@ -364,6 +361,32 @@ def test_what_was_known_of_another_secret_is_not_said_of_this_one() -> None:
     assert "intermediateNotAfter" not in blind
 
 
+TWO = several(2)
+HAD = report(observed([A], published(A, 1), Absent()), TWO)
+WERE_PUBLISHED: dict[str, tuple[dict[str, Any], MeshCASpec, set[str]]] = {
+    "that were published, and no other": (HAD, TWO, {"t0"}),
+    "that are gone since": (report(observed([A], Absent(), Absent()), TWO, HAD), TWO, {"t0"}),
+    "that could not be read since": (report(observed([A], UNREADABLE, Absent()), TWO, HAD), TWO, {"t0"}),
+    "that are damaged": (report(observed([A], damaged(1), Absent()), TWO), TWO, {"t0"}),
+    "that were damaged and are gone": (
+        report(observed([A], Absent(), Absent()), TWO, report(observed([A], damaged(1), Absent()), TWO)),
+        TWO,
+        {"t0"},
+    ),
+    "at the place where they were": (
+        report(observed([A], published(A, 1))),
+        spec(targets=[{"name": "istio", "istio": {"namespace": "elsewhere"}}]),
+        set(),
+    ),
+    "and nothing of what was never reported": ({}, TWO, set()),
+}
+
+
+@pytest.mark.parametrize(("status", "wanted", "names"), WERE_PUBLISHED.values(), ids=WERE_PUBLISHED.keys())
+def test_a_report_tells_of_the_targets(status: dict[str, Any], wanted: MeshCASpec, names: set[str]) -> None:
+    assert reported_targets(status, wanted.targets) == names
+
+
 def test_a_secret_that_is_damaged_is_there() -> None:
     (target,) = report(observed([A], damaged(1)))["targets"]
     assert (target["state"], target["trustedRevisions"]) == ("Published", [1])
@@ -404,6 +427,23 @@ ACTIVITIES: dict[str, tuple[dict[str, Any], str, str]] = {
         report(observed([A, root(2, PREPARED)], published(A, 2, 1, since=NOW))),
         "Waiting",
         "2026-01-02T12:05:01Z",
+    ),
+    "a rotation that is over but for a restart": (
+        report(
+            observed(
+                [root(1, SOLE, replaces=("theirs",))],
+                published(A, 1, bundle_since=NOW, written_at=NOW),
+                reload=Answer(
+                    None,
+                    "",
+                    readers=(Reader(name="istiod", uid="u", starts=(NOW,)),),
+                    told=frozenset({A.certificate.fingerprint}),
+                ),
+            ),
+            spec(targets=[{"name": "istio", "istio": {"rootReload": "Restart"}}]),
+        ),
+        "Waiting",
+        "2026-01-01T12:05:01Z",
     ),
     "a rotation that is held": (
         report(observed([OLD], published(OLD, 1), reload=IGNORES)),

@@ -37,14 +37,30 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from meshca.core.actions import Action, CleanRoot, CleanTarget, OwnRoot, Step, WriteBundle, WriteCA
+from meshca.core.actions import (
+    Action,
+    CleanRoot,
+    CleanTarget,
+    DropOriginal,
+    GiveBack,
+    KeepOriginal,
+    OwnRoot,
+    Restart,
+    WriteBundle,
+    WriteCA,
+)
 from meshca.core.model import Observed
+from meshca.core.outcomes import Step
 from meshca.core.spec import MeshCASpec
 from meshca.words.names import RootState
-from tests.core.cluster import NOW, Cluster, RootSecret, Sight, Stored, Version, mishaps, put
+from tests.core.cluster import NOW, THEIRS, Cluster, Process, RootSecret, Sight, Stored, Version, mishaps, put
 
 Planner = Callable[[MeshCASpec, Observed, datetime], Step | None]
 """Decides the next write, as `plan()` does."""
+
+
+THEIR_CA = Version(THEIRS, (THEIRS,))
+"""What somebody else made."""
 
 
 class Istiod(NamedTuple):
@@ -102,7 +118,11 @@ class World:
         renewals: whether new intermediates may be asked for at any moment.
         second_operator: whether there is one.
         mishaps: how many there may be in a run.
-        kinds: what they may be: to "delete" a cacerts, to "unlabel" a root, to "lose" a root's Secret.
+        kinds: what they may be: to "delete" a cacerts, to "unlabel" a root, to "lose" a root's Secret, to "revert" a
+            cacerts to what somebody else had made, to "waver" whether that is to be taken over.
+        found: the targets that live by somebody else's CA, which is to be taken over.
+        restarts: whether the operator restarts istiods so that they load changed roots.
+        self_signed: whether somebody else's CA is istiod's own: it looks for nothing else before it is started anew.
     """
 
     planner: Planner
@@ -117,7 +137,10 @@ class World:
     renewals: bool = False
     second_operator: bool = False
     mishaps: int = 0
-    kinds: tuple[str, ...] = ("delete", "unlabel", "lose")
+    kinds: tuple[str, ...] = ("delete", "unlabel", "lose", "revert")
+    found: tuple[int, ...] = ()
+    restarts: bool = False
+    self_signed: bool = False
     _decided: dict[Cluster, Step | None] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property
@@ -125,14 +148,25 @@ class World:
         """How the cluster looks to the operator."""
         delay, life = self.told or (self.delay, self.life)
         long = max(self.delay + self.life, delay + life) + 2
-        return Sight(delay, life, self.targets, long, self.renewals)
+        # What was written long ago must still look older by D than any process.
+        long += delay + 1 if self.restarts else 0
+        return Sight(delay, life, self.targets, long, self.renewals, self.restarts, self.loads_roots)
 
     def start(self) -> State:
         """Return a mesh that has been at peace for long."""
-        peace, old = Version(1, (1,)), self.sight.long
-        cluster = Cluster((RootSecret(1, RootState.SOLE),), (Stored(peace, old, old, old),) * self.targets)
-        proxies = tuple(Proxy(home, 1, 0, (1,)) for home in self.homes)
-        return State(cluster, (Istiod(peace, ((peace, 0),)),) * self.targets, proxies)
+        peace, old = {n: THEIRS if n in self.found else 1 for n in range(self.targets)}, self.sight.long
+        versions = {n: Version(root, (root,)) for n, root in peace.items()}
+        stored = tuple(Stored(it, old, old, old, is_theirs=n in self.found) for n, it in versions.items())
+        roots = (RootSecret(1, RootState.SOLE),) if 1 in peace.values() else ()
+        proxies = tuple(Proxy(home, peace[home], 0, versions[home].bundle) for home in self.homes)
+        processes = (Process(self.sight.young, it.bundle, self._is_own(it)) for it in versions.values())
+        istiods = tuple(processes) if self.restarts else ()
+        cluster = Cluster(roots, stored, adopts=bool(self.found), istiods=istiods, self_signed=self.self_signed)
+        return State(cluster, tuple(Istiod(it, ((it, 0),)) for it in versions.values()), proxies)
+
+    def _is_own(self, version: Version) -> bool:
+        """Tell whether an istiod that starts on this runs on a CA of its own making."""
+        return self.self_signed and version == THEIR_CA
 
     # --- Judging --------------------------------------------------------------
 
@@ -150,15 +184,26 @@ class World:
 
     def is_at_peace(self, state: State) -> bool:
         """Tell whether there is one root everywhere, no key of another one, and nothing asked for."""
+        if not state.cluster.adopts and all(stored and stored.is_theirs for stored in state.cluster.targets):
+            return self._is_given_back(state)
+        if not state.cluster.roots:
+            return False
         newest = state.cluster.roots[-1]
         peace = Version(newest.revision, (newest.revision,))
         return (
-            state.cluster.roots == (newest,)
+            {root for root in state.cluster.roots if root.revision != THEIRS} == {newest}
             and newest.has_key
             and not state.cluster.is_asked
             and all(stored is not None and stored.version == peace for stored in state.cluster.targets)
             and all(istiod == Istiod(peace, ((peace, 0),)) for istiod in state.istiods)
             and all(proxy[1:] == (newest.revision, 0, peace.bundle) for proxy in state.proxies)
+        )
+
+    def _is_given_back(self, state: State) -> bool:
+        return (
+            not state.cluster.kept
+            and all(istiod == Istiod(THEIR_CA, ((THEIR_CA, 0),)) for istiod in state.istiods)
+            and all(proxy[1:] == (THEIRS, 0, THEIR_CA.bundle) for proxy in state.proxies)
         )
 
     # --- What may happen next -------------------------------------------------
@@ -171,11 +216,13 @@ class World:
             for version, _ in istiod.mountable:
                 if version != istiod.loaded:
                     yield f"istiod {index} loads {version}", self._load(state, index, version)
+                elif self.restarts:
+                    yield f"istiod {index} starts anew", self._restart(state, index, version)
         for index, proxy in enumerate(state.proxies):
             yield f"proxy {index} renews", self._renew(state, index)
             if self.pushes and isinstance(proxy, Proxy):
                 yield f"proxy {index} gets a bundle", self._push(state, index, proxy)
-        if all(self._is_in_time(state, istiod) for istiod in state.istiods):
+        if all(self._is_in_time(state, index) for index in range(len(state.istiods))):
             yield "a second passes", self._tick(state)
 
     def a_busy_second(self, state: State) -> State:
@@ -187,7 +234,7 @@ class World:
             state = self._write(state, step.action)
         for index, istiod in enumerate(state.istiods):
             newest, _ = istiod.mountable[-1]
-            if self._would_load(state, istiod, newest):
+            if self._would_load(state, index, newest):
                 state = self._load(state, index, newest)
         state = self._tick(state)
         for index in range(len(state.proxies)):
@@ -216,6 +263,8 @@ class World:
             for kind, hit, left in mishaps(cluster):
                 if kind in self.kinds:
                     after = _without_conflict(state, hit)
+                    if kind == "revert":
+                        after = self._mount(after, int(str(hit)[1:]), THEIR_CA)
                     yield f"{kind} {hit}", after._replace(cluster=left, mishaps=state.mishaps + 1)
 
     def decide(self, cluster: Cluster) -> Step | None:
@@ -226,12 +275,17 @@ class World:
 
     def _write(self, state: State, action: Action) -> State:
         """Carry out an action."""
-        istiods = state.istiods
-        if isinstance(action, WriteCA):
-            index, version = int(action.target[1:]), Version(action.signer, action.bundle)
-            istiods = put(istiods, index, _mounted(istiods[index], version))
         after = _without_conflict(state, _object(action))
-        return after._replace(cluster=self.sight.after(state.cluster, action), istiods=istiods)
+        if isinstance(action, Restart):
+            index = int(action.target[1:])
+            return self._restart(after, index, after.istiods[index].mountable[0][0])
+        if isinstance(action, WriteCA | GiveBack):
+            version = Version(action.signer, action.bundle) if isinstance(action, WriteCA) else THEIR_CA
+            after = self._mount(after, int(action.target[1:]), version)
+        return after._replace(cluster=self.sight.after(state.cluster, action))
+
+    def _mount(self, state: State, index: int, version: Version) -> State:
+        return state._replace(istiods=put(state.istiods, index, _mounted(state.istiods[index], version)))
 
     # --- The mesh -------------------------------------------------------------
 
@@ -241,19 +295,39 @@ class World:
         cluster = state.cluster._replace(ignores_roots=not state.cluster.ignores_roots, deployed=0)
         return state._replace(cluster=cluster, istiods=restarted)
 
-    def _is_in_time(self, state: State, istiod: Istiod) -> bool:
+    def _is_in_time(self, state: State, index: int) -> bool:
         """Time waits for an istiod that has yet to load something; not for one that refuses what it meets."""
+        istiod = state.istiods[index]
         remaining = [version for version, _ in self._a_tick_later(istiod.mountable)]
-        return istiod.loaded in remaining or not all(self._would_load(state, istiod, version) for version in remaining)
+        return istiod.loaded in remaining or not all(self._would_load(state, index, version) for version in remaining)
 
-    def _would_load(self, state: State, istiod: Istiod, version: Version) -> bool:
+    def _would_load(self, state: State, index: int, version: Version) -> bool:
         """Tell whether a running istiod takes a version (pemBundleHasSubsetRelation in istio_ca.go)."""
+        istiod = state.istiods[index]
+        if self.restarts and state.cluster.istiods[index].is_own:
+            return False
         loads_roots = self.loads_roots and not state.cluster.ignores_roots
         before, after = set(istiod.loaded.bundle), set(version.bundle)
         return before == after or (loads_roots and (before <= after or before >= after))
 
     def _load(self, state: State, index: int, version: Version) -> State:
-        return state._replace(istiods=put(state.istiods, index, state.istiods[index]._replace(loaded=version)))
+        """Let an istiod load a version, if need be by starting anew."""
+        is_running = self._would_load(state, index, version)
+        loaded = state._replace(istiods=put(state.istiods, index, state.istiods[index]._replace(loaded=version)))
+        return self._show(loaded, index, None if is_running else 0)
+
+    def _restart(self, state: State, index: int, version: Version) -> State:
+        loaded = state._replace(istiods=put(state.istiods, index, state.istiods[index]._replace(loaded=version)))
+        return self._show(loaded, index, 0)
+
+    def _show(self, state: State, index: int, age: int | None) -> State:
+        """Let it be seen what an istiod has loaded, and that it is a new process."""
+        if not self.restarts:
+            return state
+        process, loaded = state.cluster.istiods[index], state.istiods[index].loaded
+        fresh = Process(age or 0, loaded.bundle, self._is_own(loaded))
+        now = process._replace(told=loaded.bundle) if age is None else fresh
+        return state._replace(cluster=state.cluster._replace(istiods=put(state.cluster.istiods, index, now)))
 
     def _renew(self, state: State, index: int) -> State:
         target = state.proxies[index].target
@@ -298,8 +372,12 @@ def _without_conflict(state: State, written: str | int) -> State:
 def _object(action: Action) -> str | int:
     """Name the object that an action writes, with a precondition on its version."""
     match action:
-        case WriteCA(target) | WriteBundle(target) | CleanTarget(target):
+        case Restart(target):
+            return f"istiod {target}"
+        case WriteCA(target) | WriteBundle(target) | CleanTarget(target) | GiveBack(target):
             return target
+        case KeepOriginal(target) | DropOriginal(target):
+            return f"original {target}"
         case _:
             return action.revision
 
@@ -314,7 +392,7 @@ def canonical(state: State) -> State:
         state = state._replace(proxies=in_order)
     if state.cluster.roots and state.cluster.roots[0].revision == 1:
         return state
-    oldest = min(_revisions(state))
+    oldest = min((revision for revision in _revisions(state) if revision != THEIRS), default=1)
     return state if oldest == 1 else _renamed(state, 1 - oldest)
 
 
@@ -328,22 +406,26 @@ def _revisions(state: State) -> set[int]:
 
 
 def _renamed(state: State, by: int) -> State:
+    def root(revision: int) -> int:
+        return revision if revision == THEIRS else revision + by
+
     def bundle(revisions: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(revision + by for revision in revisions)
+        return tuple(map(root, revisions))
 
     def version(old: Version) -> Version:
-        return Version(old.signer + by, bundle(old.bundle))
+        return Version(root(old.signer), bundle(old.bundle))
 
     def istiod(old: Istiod) -> Istiod:
         return Istiod(version(old.loaded), tuple((version(each), age) for each, age in old.mountable))
 
     def proxy(old: Proxy | Dead) -> Proxy | Dead:
-        return old if isinstance(old, Dead) else old._replace(root=old.root + by, bundle=bundle(old.bundle))
+        return old if isinstance(old, Dead) else old._replace(root=root(old.root), bundle=bundle(old.bundle))
 
     cluster = state.cluster
     return State(
         cluster._replace(
-            roots=tuple(root._replace(revision=root.revision + by) for root in cluster.roots),
+            istiods=tuple(each._replace(told=bundle(each.told)) for each in cluster.istiods),
+            roots=tuple(each._replace(revision=root(each.revision)) for each in cluster.roots),
             targets=tuple(stored and stored._replace(version=version(stored.version)) for stored in cluster.targets),
         ),
         tuple(istiod(each) for each in state.istiods),
@@ -356,8 +438,10 @@ def _renamed(state: State, by: int) -> State:
 def _renamed_action(action: Action, by: int) -> Action:
     match action:
         case WriteCA():
-            bundle = tuple(revision + by for revision in action.bundle)
-            return replace(action, signer=action.signer + by, bundle=bundle)
+            *bundle, signer = (each if each == THEIRS else each + by for each in (*action.bundle, action.signer))
+            return replace(action, signer=signer, bundle=tuple(bundle))
+        case KeepOriginal() | DropOriginal() | GiveBack() | Restart():
+            return action
         case WriteBundle() | OwnRoot() | CleanRoot() | CleanTarget():
             raise AssertionError(f"nothing in this world asks for {action}")
         case _:

@@ -136,6 +136,10 @@ ACCEPTED: dict[str, Accepted] = {
     "targets in two namespaces": Accepted(
         targets(istio("east", namespace="istio-east"), istio("west", namespace="istio-west", rootReload="Live"))
     ),
+    "a CA that is to be taken over": Accepted(targets(istio(adopt={"rootFingerprint": "3f" * 32}))),
+    "a CA that is to be taken over, as openssl prints its root": Accepted(
+        targets(istio(adopt={"rootFingerprint": ":".join(["3F"] * 32)}))
+    ),
     "two Secrets in one namespace": Accepted(targets(istio("one"), istio("two", secretName="cacerts-canary"))),
     "32 targets": Accepted(targets(*(istio(f"t{i}", namespace=f"istio-{i}") for i in range(32)))),
     "a published trust bundle": Accepted({"trustBundle": {"configMap": {}}}, {"trustBundle": {"configMap": {}}}),
@@ -331,8 +335,18 @@ REFUSED: dict[str, Refused] = {
     "an unknown way to reload": Refused(
         targets(istio(rootReload="Always")), "spec.targets[0].istio.rootReload", '"Detect", "Live"'
     ),
-    "a reload by restart, which comes later": Refused(
-        targets(istio(rootReload="Restart")), "spec.targets[0].istio.rootReload", "use Detect or Live"
+    "a CA that is to be taken over from no root": Refused(
+        targets(istio(adopt={})), "spec.targets[0].istio.adopt.rootFingerprint", "equired"
+    ),
+    "a CA that is to be taken over from a root by its SHA-1": Refused(
+        targets(istio(adopt={"rootFingerprint": "3f" * 20})),
+        "spec.targets[0].istio.adopt.rootFingerprint",
+        "64 hexadecimal digits",
+    ),
+    "a CA that is to be taken over from a root by its name": Refused(
+        targets(istio(adopt={"rootFingerprint": "CN=Acme"})),
+        "spec.targets[0].istio.adopt.rootFingerprint",
+        "64 hexadecimal digits",
     ),
     # What comes later, and the rest
     "approval of each phase, which comes later": Refused(

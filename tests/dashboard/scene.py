@@ -30,7 +30,7 @@ from tests.dashboard.istiod import Istiod
 from tests.e2e.mesh import Mesh
 from tests.e2e.world import World, embedded_world
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds until Prometheus has seen what happened; one in fact."""
 RULES = {
     "groups": [{"name": "meshca", "rules": [{"alert": "MeshCAStalled", "expr": "max by (name) (meshca_stalled)"}]}]

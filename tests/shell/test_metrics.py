@@ -2,9 +2,10 @@
 
 from prometheus_client import generate_latest
 
-from meshca.core.actions import Step, WriteCA
+from meshca.core.actions import WriteCA
 from meshca.core.conditions import Trouble
 from meshca.core.model import Blocked, Observed
+from meshca.core.outcomes import Step
 from meshca.core.rotation import plan
 from meshca.core.situation import situate
 from meshca.core.status import build_status, troubled_status

@@ -9,6 +9,7 @@ import pytest
 from meshca.cluster import objects
 from meshca.core.fields import Fields
 from meshca.core.model import Absent, Blocked, Holding, Listed, Published, Root, TargetState
+from meshca.core.questions import Pending
 from meshca.core.spec import ReadTarget, SourceSpec, TargetSpec
 from meshca.custody.port import RootRequest, SigningRequest
 from meshca.custody.table import SOURCES, custody_of, holder_of
@@ -22,9 +23,13 @@ from tests.shell.test_objects import INTERMEDIATE, NEXT, NOW, OWNER, P256, PAIR,
 Json = dict[str, Any]
 
 
+REQUIRED: dict[str, Json] = {"secret": {"name": "mine"}}
+"""What a kind of target or of custody cannot be asked for without, by its field; of most, nothing."""
+
+
 def sample(field: str, read: ReadTarget) -> TargetSpec:
-    """Return what a spec that says nothing but the kind asks for."""
-    return read(Fields({field: {}}, "spec", (field, "name")), "mesh")
+    """Return what a spec that says no more than it must asks for."""
+    return read(Fields({field: REQUIRED.get(field, {})}, "spec", (field, "name")), "mesh")
 
 
 KINDS = {field: sample(field, read) for field, read in (TARGETS | BUNDLES).items()}
@@ -122,7 +127,7 @@ def test_what_signs_there_can_be_proven(target: TargetSpec) -> None:
     kind, found = ca_kind_of(target), written(target, ROOT_2, ROOT)
     assert kind.signer(found) == INTERMEDIATE
     assert kind.bundle(found) == (NEXT.certificate, PAIR.certificate)
-    assert kind.server_names(target)
+    assert all(kind.server_names(target)), "a server has a name, where there is one"
     assert [root.revision for root in kind.lost_roots(found, Against(OWNER, [ROOT_2], NOW))] == [1]
 
 
@@ -132,7 +137,7 @@ NO_CLUSTER: Any = None
 
 def source(field: str) -> SourceSpec:
     """Return what a spec that names this kind of custody asks for."""
-    return SOURCES[field](Fields({field: {"name": "mine"} if field == "secret" else {}}, "spec", (field,)), "mesh")
+    return SOURCES[field](Fields({field: REQUIRED.get(field, {})}, "spec", (field,)), "mesh")
 
 
 @pytest.mark.parametrize("field", SOURCES)
@@ -145,7 +150,10 @@ async def test_a_root_signs_by_whoever_holds_its_key(field: str) -> None:
     stored = objects.root_secret(OWNER, 3, RootState.SOLE, pair, source=field, owned=False)
     made = make_request(meshca="mesh", target="istio", organization="o", key=P256)
     ask = SigningRequest(csr=made.csr, now=NOW, duration=day)
-    intermediate = await holder_of(stored).sign(NO_CLUSTER, stored, ask)
+    holder = holder_of(stored)
+    intermediate = await holder.sign(NO_CLUSTER, stored, ask)
+    if holder.is_remote and isinstance(intermediate, Pending):
+        return  # tests/shell/test_requests.py has the rest of the way
     assert isinstance(intermediate, Certificate)
     assert Root(revision=3, certificate=pair.certificate).signed(intermediate)
     assert answers(intermediate, made.csr)

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import pytest
 
-from meshca.core.actions import Action, CreateRoot, DestroyRoot, Obstacle, WriteBundle, WriteCA
+from meshca.core.actions import Action, CreateRoot, DestroyRoot, WriteBundle, WriteCA
+from meshca.core.outcomes import Obstacle
 from meshca.core.parse import parse_spec
 from meshca.errors import ConflictError, InternalError, MeshCAError, PKIError, StoreError
 from meshca.flow.kinds import KINDS
@@ -64,7 +65,7 @@ LASTING: dict[str, Row] = {
 
 
 def said(row: Row) -> str:
-    hold = explain(row.error, row.action, SPEC, "home", lambda namespace, _: f"grant it in {namespace}")
+    hold = explain(row.error, row.action, SPEC, "home", lambda ref: f"grant it in {ref.namespace}")
     assert hold.reason is row.reason
     assert all(word in hold.message for word in row.words), hold.message
     assert isinstance(hold, Obstacle) == is_lasting(row.error)

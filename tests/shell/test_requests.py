@@ -155,6 +155,19 @@ async def test_whoever_signs_nothing_now_holds_up_nothing_else(mesh: Mesh) -> No
     assert "the safe does not open" in str(status)
 
 
+async def test_what_was_deleted_is_asked_for_and_put_back_as_a_repair(mesh: Mesh) -> None:
+    await mesh.passes()
+    await mesh.put(await mesh.sign())
+    await mesh.passes()
+    await mesh.store.delete_secret(await mesh.get(CACERTS))
+    for _ in range(3):
+        assert "unseenSince" in (await mesh.passes())["targets"][0], "what was there is known, however long that takes"
+    await mesh.put(await mesh.sign())
+    status = await mesh.passes()
+    assert status["targets"][0]["state"] == "Published"
+    assert "SecretRepaired" in [each["reason"] for each in status["history"]]
+
+
 async def test_a_request_of_which_the_key_is_lost_is_made_anew(mesh: Mesh) -> None:
     await mesh.passes()
     before = await mesh.get(REQUEST)

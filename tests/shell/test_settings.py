@@ -3,6 +3,7 @@ from argparse import ArgumentParser
 import pytest
 
 from meshca.settings import Settings, add_arguments
+from meshca.words.ref import DEPLOYMENTS, Ref
 
 
 def settings(*flags: str, **environ: str) -> Settings:
@@ -65,10 +66,20 @@ def test_a_log_format_that_does_not_exist_is_refused(capsys):
     ],
 )
 def test_a_missing_right_is_asked_for_by_the_names_that_are_installed(environ, expected):
-    advice = settings(**environ).grant("istio-system")
+    advice = settings(**environ).grant(Ref("istio-system", "cacerts"))
     assert advice == f"create the namespace if it does not exist, and allow it: {expected}"
 
 
 def test_a_secret_of_another_name_must_be_named_in_the_role_too():
-    advice = settings().grant("istio-east", "cacerts-blue")
+    advice = settings().grant(Ref("istio-east", "cacerts-blue"))
     assert advice.endswith("; ClusterRole meshca-target must name cacerts-blue (targetSecretNames in the Helm chart)")
+
+
+def test_the_right_to_restart_istiod_is_another_role_and_names_the_deployments():
+    advice = settings().grant(Ref("istio-east", "istiod", DEPLOYMENTS))
+    assert advice == (
+        "allow it: kubectl create rolebinding meshca-restart --clusterrole=meshca-restart"
+        " --serviceaccount=meshca-system:meshca --namespace=istio-east (restart.namespaces in the Helm chart)"
+    )
+    canary = settings().grant(Ref("istio-east", "istiod-1-30", DEPLOYMENTS))
+    assert canary.endswith("; ClusterRole meshca-restart must name istiod-1-30 (restart.deployments in the Helm chart)")

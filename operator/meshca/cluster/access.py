@@ -19,6 +19,18 @@ class Reader(Protocol):
     async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
         """Read the Deployments of a namespace that carry these labels."""
 
+    async def list_pods(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the pods of a namespace that carry these labels."""
+
+    async def list_budgets(self, namespace: str) -> list[Json]:
+        """Read the PodDisruptionBudgets of a namespace."""
+
+    async def list_named(self, name: str, resource: str) -> list[Json]:
+        """Read the objects of one name in every namespace."""
+
+    async def may_patch(self, ref: Ref) -> bool:
+        """Tell whether the operator may change an object."""
+
 
 class Access(Reader, Protocol):
     """What a kind of custody may do to have something signed."""

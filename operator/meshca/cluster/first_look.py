@@ -110,3 +110,19 @@ class Listed:
     async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
         """Read the Deployments of a namespace that carry these labels."""
         return await self._store.list_deployments(namespace, label_selector)
+
+    async def list_pods(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read them live: as above."""
+        return await self._store.list_pods(namespace, label_selector)
+
+    async def list_named(self, name: str, resource: str) -> list[Json]:
+        """Read them live: as above."""
+        return await self._store.list_named(name, resource)
+
+    async def may_patch(self, ref: Ref) -> bool:
+        """Ask live: as above."""
+        return await self._store.may_patch(ref)
+
+    async def list_budgets(self, namespace: str) -> list[Json]:
+        """Read them live: as above."""
+        return await self._store.list_budgets(namespace)

@@ -17,6 +17,7 @@ from meshca.pki.certs import Certificate, KeyPair
 from meshca.words.names import (
     ANNOTATION_MADE_FOR,
     ANNOTATION_REPLACES,
+    ANNOTATION_REVISIONS,
     API_VERSION,
     FIELD_MANAGER,
     KIND,
@@ -113,6 +114,12 @@ def join_revisions(revisions: Iterable[int]) -> str:
     return ",".join(str(revision) for revision in revisions)
 
 
+def noted_revisions(found: Json) -> list[int | None]:
+    """Read the revisions that an object's annotation has, in its order; None for each that is none."""
+    noted = str((found["metadata"].get("annotations") or {}).get(ANNOTATION_REVISIONS, ""))
+    return [read_revision(each) for each in noted.split(",")]
+
+
 # --- Roots --------------------------------------------------------------------
 
 
@@ -198,7 +205,8 @@ def _holds_key(certificate: Certificate, pem: bytes) -> bool:
 def read_revision(text: object) -> int | None:
     """Read a revision from a label or an annotation; None when it is none."""
     text = str(text)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < MOST_DIGITS else None
+    digits = text.removeprefix("-")  # roots of others come before ours, from 0 down
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) < MOST_DIGITS else None
 
 
 def root_pair(secret: Json) -> KeyPair:

@@ -2,5 +2,7 @@
 
 from collections.abc import Callable
 
-Grant = Callable[[str, str], str]
-"""Says how a right that is missing is given, by namespace and name of a target's Secret."""
+from meshca.words.ref import Ref
+
+Grant = Callable[[Ref], str]
+"""Says how a right that is missing is given: to a target's Secret, or to a Deployment that is to be restarted."""

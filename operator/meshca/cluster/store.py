@@ -12,21 +12,27 @@ from urllib.parse import quote
 from meshca.cluster.connection import Connection
 from meshca.errors import StoreError
 from meshca.words.names import FIELD_MANAGER, GROUP, PLURAL, VERSION
-from meshca.words.ref import SECRETS, Ref
+from meshca.words.ref import DEPLOYMENTS, SECRETS, Ref
 
 Json = dict[str, Any]
 
 TIMEOUT_SECONDS = 15
 """For one request; far below any lease or wait, far above a healthy answer."""
 
+PODS, BUDGETS = "pods", "poddisruptionbudgets"
+
 PAGE = "250"
 """Objects in an answer of a long list: some MB."""
 
 MESHCAS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
 _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
+_GROUPS = {DEPLOYMENTS: "/apis/apps/v1", BUDGETS: "/apis/policy/v1"}
+"""Where the resources are that are not of the core group."""
 _NEW = {"resourceVersion": "1"}
 """An apply makes an absent object whatever its resourceVersion; and none that exists can have the first of all."""
 
@@ -52,7 +58,7 @@ class Store:
 
     async def list_secrets(self, namespace: str, label_selector: str) -> list[Json]:
         """Read the Secrets of a namespace that carry these labels."""
-        return await self._list(_collection(namespace), label_selector)
+        return await self._list(_collection(namespace), labelSelector=label_selector)
 
     async def create_secret(self, namespace: str, secret: Json) -> Json:
         """Create a Secret that must not exist yet."""
@@ -86,7 +92,27 @@ class Store:
 
     async def list_deployments(self, namespace: str, label_selector: str) -> list[Json]:
         """Read the Deployments of a namespace that carry these labels."""
-        return await self._list(f"/apis/apps/v1/namespaces/{quote(namespace)}/deployments", label_selector)
+        return await self._list(_collection(namespace, DEPLOYMENTS), labelSelector=label_selector)
+
+    async def list_pods(self, namespace: str, label_selector: str) -> list[Json]:
+        """Read the pods of a namespace that carry these labels."""
+        return await self._list(_collection(namespace, PODS), labelSelector=label_selector)
+
+    async def list_budgets(self, namespace: str) -> list[Json]:
+        """Read the PodDisruptionBudgets of a namespace."""
+        return await self._list(_collection(namespace, BUDGETS), labelSelector="")
+
+    async def list_named(self, name: str, resource: str) -> list[Json]:
+        """Read the objects of one name in every namespace, which a ClusterRole can allow for that name alone."""
+        return await self._list(f"/api/v1/{quote(resource)}", fieldSelector=f"metadata.name={name}")
+
+    async def may_patch(self, ref: Ref) -> bool:
+        """Tell whether the operator may change an object: whoever is known to the API server may ask that."""
+        group = _GROUPS.get(ref.resource, "").removeprefix("/apis/").partition("/")[0]
+        attributes = {"namespace": ref.namespace, "name": ref.name, "verb": "patch", "group": group}
+        review = {"spec": {"resourceAttributes": attributes | {"resource": ref.resource}}}
+        answer = await self._send("POST", _REVIEWS, _REVIEW | review)
+        return bool((answer.get("status") or {}).get("allowed"))
 
     async def pages(self, namespace: str, resource: str, label_selector: str) -> AsyncIterator[Json]:
         """Read all objects with these labels, of one namespace or, without one, of the cluster: in bounded memory."""
@@ -100,6 +126,10 @@ class Store:
             token = answer["metadata"].get("continue") or ""
             if not token:
                 return
+
+    async def get_meshca(self, name: str) -> Json | None:
+        """Read a MeshCA; None: there is none, or not even its CRD."""
+        return await self._get(f"{MESHCAS}/{quote(name)}")
 
     async def patch_status(self, name: str, status: Json) -> Json:
         """Merge-patch the status of a MeshCA."""
@@ -122,8 +152,8 @@ class Store:
                 return None
             raise
 
-    async def _list(self, path: str, label_selector: str) -> list[Json]:
-        answer = await self._send("GET", path, labelSelector=label_selector)
+    async def _list(self, path: str, **selector: str) -> list[Json]:
+        answer = await self._send("GET", path, None, _JSON, **selector)
         items: list[Json] = answer.get("items") or []
         return items
 
@@ -140,4 +170,4 @@ def _path(ref: Ref) -> str:
 
 
 def _collection(namespace: str, resource: str = SECRETS) -> str:
-    return f"/api/v1/namespaces/{quote(namespace)}/{resource}"
+    return f"{_GROUPS.get(resource, '/api/v1')}/namespaces/{quote(namespace)}/{resource}"

@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
-from meshca.core.actions import Action, CleanRoot, CreateRoot, DestroyRoot, DropRequest, MarkRoot, OwnRoot, Step
+from meshca.core.actions import Action, CleanRoot, CreateRoot, DestroyRoot, DropRequest, MarkRoot, OwnRoot
+from meshca.core.forecast import Forecast, Held, empty, foresee
+from meshca.core.outcomes import Step
 from meshca.core.parse import parse_spec
-from meshca.core.simulation import forecast
 from meshca.core.spec import MeshCASpec
 from meshca.core.warnings import warnings
 from meshca.errors import SpecError
@@ -38,12 +39,19 @@ def parse_horizon(text: str) -> timedelta:
 
 
 def forecast_lines(text: str, start: datetime, end: datetime) -> Iterator[str]:
-    """Yield the forecast of every MeshCA in a YAML file, line by line.
+    """Yield the forecast of every MeshCA in a YAML file from an empty cluster on, line by line.
 
     Raises:
         SpecError: a spec makes no sense.
         ValueError: there is no MeshCA in it.
     """
+    for spec in read_specs(text):
+        steps = foresee(spec, empty(spec, start), start, end)
+        yield from lines(spec, steps, f"from {when(start)} to {when(end)}, if every istiod loads changed roots")
+
+
+def read_specs(text: str) -> Iterator[MeshCASpec]:
+    """Yield every MeshCA in a YAML file. Raises as `forecast_lines` does."""
     try:
         documents = [each for each in yaml.safe_load_all(text) if each is not None]
     except yaml.YAMLError as error:
@@ -51,8 +59,7 @@ def forecast_lines(text: str, start: datetime, end: datetime) -> Iterator[str]:
     meshcas = [each for each in documents if isinstance(each, Mapping) and each.get("kind") == KIND]
     if not meshcas:
         raise ValueError(f"there is no object of kind {KIND} in the file")
-    for body in meshcas:
-        yield from _lines(_spec(body), start, end)
+    yield from map(_spec, meshcas)
 
 
 def _spec(body: Mapping[str, Any]) -> MeshCASpec:
@@ -64,15 +71,19 @@ def _spec(body: Mapping[str, Any]) -> MeshCASpec:
     return parse_spec(name, body.get("spec") or {}, KINDS)
 
 
-def _lines(spec: MeshCASpec, start: datetime, end: datetime) -> Iterator[str]:
-    yield f"MeshCA {spec.name} from {when(start)} to {when(end)}, if every istiod loads changed roots"
+def lines(spec: MeshCASpec, steps: Iterator[Forecast | Held], title: str) -> Iterator[str]:
+    """Yield what will be done for one MeshCA, and what will not, a line each."""
+    yield f"MeshCA {spec.name} {title}"
     for warning in warnings(spec):
         yield f"Warning: {warning}"
     if spec.root.source.ref is not None:
         yield f"Each root is taken to be put into {spec.root.source.ref} when it is due"
     yield f"{'WHEN':<20}  {'WHY':<19}  WRITES"
-    for each in forecast(spec, start, end):
-        yield f"{when(each.at):<20}  {each.step.reason.value:<19}  {_writes(spec, each.step)}"
+    for each in steps:
+        if isinstance(each, Held):
+            yield f"{when(each.at):<20}  {each.obstacle.reason.value:<19}  HELD: {each.obstacle.message}"
+        else:
+            yield f"{when(each.at):<20}  {each.step.reason.value:<19}  {_writes(spec, each.step)}"
 
 
 def _writes(spec: MeshCASpec, step: Step) -> str:

@@ -1,18 +1,14 @@
-"""What can be done about what was observed, and what is said instead.
+"""What can be done about what was observed: an action changes one object in one write.
 
-Owns the vocabulary of acting: an action changes one object in one write. Nothing
-here reads, writes or decides.
+Owns the vocabulary of acting. Nothing here reads, writes or decides.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass
 
-from meshca.core.questions import Ask, Signature
+from meshca.core.questions import Signature
 from meshca.core.spec import MeshCASpec
-from meshca.words.names import RootState, request_secret_name, root_secret_name
-from meshca.words.reasons import Reason
-from meshca.words.ref import Ref
+from meshca.words.names import RootState, original_secret_name, request_secret_name, root_secret_name
+from meshca.words.ref import DEPLOYMENTS, Ref
 
 
 class RootAction:
@@ -61,6 +57,39 @@ class RequestAction:
     def ref(self, spec: MeshCASpec) -> Ref:
         """Return the object."""
         return Ref("", request_secret_name(spec.name, *self.signature))
+
+
+class OriginalAction:
+    """Changes the Secret in which somebody else's CA is kept."""
+
+    __slots__ = ()
+    target: str
+
+    @property
+    def object(self) -> str:
+        """Name the one object that it writes."""
+        return f"original {self.target}"
+
+    def ref(self, spec: MeshCASpec) -> Ref:
+        """Return the object."""
+        return Ref("", original_secret_name(spec.name, self.target))
+
+
+class ReaderAction:
+    """Changes whoever reads a target's object."""
+
+    __slots__ = ()
+    target: str
+    reader: str
+
+    @property
+    def object(self) -> str:
+        """Name the one object that it writes."""
+        return f"reader {self.target} {self.reader}"
+
+    def ref(self, spec: MeshCASpec) -> Ref:
+        """Return the object."""
+        return Ref(spec.target(self.target).ref.namespace, self.reader, DEPLOYMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +147,22 @@ class DropRequest(RequestAction):
 
 
 @dataclass(frozen=True, slots=True)
+class KeepOriginal(OriginalAction):
+    """Copy somebody else's CA, whole, before anything is written over it."""
+
+    target: str
+    revisions: tuple[int, ...]
+    """What its roots are called here, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropOriginal(OriginalAction):
+    """Delete what was kept of somebody else's CA."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class WriteCA(TargetAction):
     """Write a target's signing CA and its bundle in one request."""
 
@@ -127,7 +172,7 @@ class WriteCA(TargetAction):
     bundle: tuple[int, ...]
     """Revisions of the trusted roots, newest first."""
     issue: bool
-    """True: make a new intermediate; False: keep the one that is there."""
+    """True: make a new intermediate, or take the one that was kept; False: keep the one that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +184,13 @@ class CleanTarget(TargetAction):
 
 
 @dataclass(frozen=True, slots=True)
+class GiveBack(TargetAction):
+    """Write a target's object as it was before it was taken over."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class WriteBundle(TargetAction):
     """Write the bundle of a target that has no CA."""
 
@@ -147,104 +199,22 @@ class WriteBundle(TargetAction):
     """Revisions of the trusted roots, newest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Restart(ReaderAction):
+    """Restart whoever reads a target's object, a few processes at a time, so that the others go on."""
+
+    target: str
+    reader: str
+    uid: str
+
+
+OnOriginal = KeepOriginal | DropOriginal
 OnRoot = CreateRoot | MarkRoot | OwnRoot | CleanRoot | DestroyRoot
-Action = OnRoot | RequestCA | DropRequest | WriteCA | CleanTarget | WriteBundle
+OnRequest = RequestCA | DropRequest
+OnTarget = WriteCA | CleanTarget | GiveBack | WriteBundle
+Action = OnRoot | OnOriginal | OnRequest | OnTarget | Restart
 
 
 def target_of(action: Action) -> str | None:
-    """Return the name of the target whose object an action writes."""
-    return action.target if isinstance(action, TargetAction) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One safe change, and why."""
-
-    action: Action
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Something that is not done yet and comes by itself."""
-
-    reason: Reason
-    message: str
-    until: datetime | None = None
-    """When; None: when the cluster changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Something that is not done before a person ends what keeps it."""
-
-    reason: Reason
-    message: str
-
-
-Hold = Wait | Obstacle
-"""Why something is not done."""
-
-
-Outcome = Iterator[Step | Hold | Ask]
-"""What a rule says of a situation: a Step if it would act now, a Hold for all it waits for, an Ask before either."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """What failed in this pass: not tried again before the next, and nothing else waits for it.
-
-    Attributes:
-        actions: what was refused, each with what people are told; another write of the same object may succeed.
-        objects: what no action touches again, by `Action.object`: it is not what was observed, or does not answer.
-    """
-
-    actions: Mapping[Action, Hold] = field(default_factory=dict)
-    objects: Mapping[str, Hold] = field(default_factory=dict)
-
-    def why(self, action: Action) -> Hold | None:
-        """Return what is said instead of carrying out an action; None when nothing is against it."""
-        return self.actions.get(action) or self.objects.get(action.object)
-
-    def holds_target(self, name: str) -> bool:
-        """Tell whether a target could not be written."""
-        return f"target {name}" in {*(each.object for each in self.actions), *self.objects}
-
-    def with_action(self, action: Action, hold: Hold) -> "Aside":
-        """Return the same with an action that was refused."""
-        return replace(self, actions={**self.actions, action: hold})
-
-    def with_object(self, action: Action, hold: Hold) -> "Aside":
-        """Return the same with the object of an action, which may not be what was observed."""
-        return replace(self, objects={**self.objects, action.object: hold})
-
-
-NOTHING_ASIDE = Aside()
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The next step, if one is due, and everything that is waited for."""
-
-    step: Step | None
-    holds: tuple[Hold, ...]
-    asks: frozenset[Ask] = frozenset()
-    """What has to be known first; then it is planned again."""
-    faults: tuple[Exception, ...] = ()
-    """What rules failed with: a fault of ours, of which the other rules know nothing."""
-
-    @property
-    def waits(self) -> list[Wait]:
-        """Return what comes by itself."""
-        return [hold for hold in self.holds if isinstance(hold, Wait)]
-
-    @property
-    def obstacles(self) -> list[Obstacle]:
-        """Return what only a person can end."""
-        return [hold for hold in self.holds if isinstance(hold, Obstacle)]
-
-    @property
-    def obstacle(self) -> Obstacle | None:
-        """Return the first of them."""
-        return next(iter(self.obstacles), None)
+    """Return the name of the target whose object an action writes, or keeps before it is written."""
+    return action.target if isinstance(action, TargetAction | OriginalAction) else None

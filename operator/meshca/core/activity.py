@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from meshca.core.actions import Hold, Plan, Wait
+from meshca.core.outcomes import Hold, Plan, Wait
 from meshca.core.situation import Situation, phase
 from meshca.words.names import Phase
 from meshca.words.reasons import Done, Found, Reason
@@ -29,6 +29,7 @@ _REMEDIES: Mapping[str, str] = {
     Found.SECRET_IMMUTABLE: "delete the immutable cacerts",
     Found.QUOTA_EXCEEDED: "raise the quota",
     Found.FINALIZER_HOLDS: "take the finalizer away",
+    Found.RESTART_NEEDED: "restart istiod",
 }
 """The few words of a remedy that is the same in every case; all others stand in the condition only."""
 
@@ -50,7 +51,8 @@ def activity(situation: Situation, plan: Plan, trouble: Reason | None, at: datet
     if trouble is not None:
         return _retrying(trouble) | _by_itself(planned)
     is_rotating = phase(situation) not in {Phase.STEADY, Phase.PENDING}
-    told: Json = {"activity": WAITING if is_rotating else IDLE}
+    is_restarting = any(wait.reason is Done.ISTIOD_RESTARTED for wait in plan.waits)
+    told: Json = {"activity": WAITING if is_rotating or is_restarting else IDLE}
     if planned is None or planned.until is None:
         return told
     return told | {"nextAction": planned.message, "nextActionSummary": when(planned.until)} | _by_itself(planned)

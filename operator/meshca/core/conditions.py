@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from meshca.core.actions import Plan
 from meshca.core.model import Blocked, Published
+from meshca.core.outcomes import Plan
 from meshca.core.situation import Situation
 from meshca.core.spec import TargetSpec
 from meshca.words.names import Condition
@@ -48,7 +48,7 @@ def _ready(situation: Situation, plan: Plan, trouble: Trouble | None) -> tuple[s
         return ("False", *first)
     if situation.spec.partial is not None:
         return "False", Found.INVALID_SPEC, situation.spec.partial.message
-    ends = when(min(each.intermediate.not_after for each in situation.published.values()))
+    ends = when(min(each.not_after for each in situation.published.values()))
     names = ", ".join(f"{target.ref.namespace}/{target.ref.name}" for target in situation.spec.issuing)
     return ("True", Found.ISSUED, f"{_signers(situation)}; {names} valid until {ends}")
 
@@ -69,7 +69,7 @@ def _unready(
     if not isinstance(state, Published):
         return (trouble.reason, trouble.message) if trouble else _pending(situation, plan)
     signer = situation.signer_of(state)
-    chain = [state.intermediate, *([signer.certificate] if signer else [])]
+    chain = [*state.chain, *([signer.certificate] if signer else [])]
     ends, begins = min(each.not_after for each in chain), max(each.not_before for each in chain)
     if situation.now > ends:
         return Found.EXPIRED, f"the CA of target {target.name} expired at {when(ends)}; new handshakes fail"

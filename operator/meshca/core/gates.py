@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from meshca.core import schedule
-from meshca.core.model import Blocked, Holding, Listed, Published
-from meshca.core.questions import Ask, AskReload
+from meshca.core.model import Adoptable, Blocked, Holding, Listed, Published
+from meshca.core.questions import Answer, Ask, AskReaders, AskReload, Reader
 from meshca.core.schedule import TICK
 from meshca.core.situation import Situation, Standing, is_spent
 from meshca.core.spec import MeshCASpec
@@ -83,7 +83,15 @@ def barrier(situation: Situation, standing: Standing, gate: Gate) -> Arrival:
 
 
 def trusted(situation: Situation, standing: Standing, name: str) -> Arrival:
-    """Every proxy of a target trusts the newest root, so that it may sign."""
+    """Every proxy of a target trusts the newest root, and all that was written is loaded, so that it may sign."""
+    found, state = trusting(situation, standing, name), _held(situation, name)
+    if isinstance(found, Due) and isinstance(state, Published) and not _is_spent(situation, state):
+        return Due(max(found.at, loaded_at(state, situation.spec)))
+    return found
+
+
+def trusting(situation: Situation, standing: Standing, name: str) -> Arrival:
+    """Every proxy of a target trusts the newest root."""
     state = _held(situation, name)
     if _is_beyond_help(situation, standing, name):
         return Due(situation.now)
@@ -94,11 +102,11 @@ def trusted(situation: Situation, standing: Standing, name: str) -> Arrival:
     if not isinstance(state, Published) or _is_spent(situation, state):
         return Due(situation.now)  # nothing under the old root is valid: waiting would only lengthen the outage
     able = _able_since(situation, name)
-    if isinstance(able, Ask):
+    if not isinstance(able, datetime):
         return able
     # An istiod that was told to load changed roots only lately has handed them out only since then.
-    dates = (trusted_at(state, situation.spec), loaded_at(state, situation.spec))
-    return Due(max(*dates, able + schedule.overlap(situation.spec) + TICK))
+    since = max(trusted_at(state, situation.spec), able + schedule.overlap(situation.spec) + TICK)
+    return Due(max(since, _mounted_at(situation, name)))
 
 
 def drained(situation: Situation, standing: Standing, name: str) -> Arrival:
@@ -124,7 +132,7 @@ def loaded(situation: Situation, standing: Standing, name: str) -> Arrival:
     if signer is not None and situation.is_early(signer.certificate):
         return Due(situation.now)  # nobody shakes hands under it; and its stamps are of the clock that was ahead
     able = _able_since(situation, name)
-    if isinstance(able, Ask):
+    if not isinstance(able, datetime):
         return able
     return Due(max(loaded_at(state, situation.spec), able + situation.spec.propagation_delay + TICK))
 
@@ -141,13 +149,98 @@ def _is_spent(situation: Situation, target: Published) -> bool:
 
 def _is_beyond_help(situation: Situation, standing: Standing, name: str) -> bool:
     """Tell whether nothing can be written to a target until a new root signs: there is no phase to wait for there."""
-    has_no_ca = not isinstance(situation.observed.targets[name], Blocked | Published)
+    has_no_ca = not isinstance(situation.observed.targets[name], Blocked | Adoptable | Published)
+    has_no_ca &= name not in situation.observed.originals
     return situation.spec.target(name).issues and has_no_ca and not situation.can_sign(standing.signer)
 
 
-def _able_since(situation: Situation, name: str) -> datetime | Ask:
-    """Return since when a target's readers can have loaded changed roots; long ago when nothing says otherwise."""
-    reload = situation.observed.answers.get(AskReload(name))
+def _able_since(situation: Situation, name: str) -> datetime | Ask | Missing:
+    """Return since when a target's readers can have loaded what it trusts; long ago when nothing says otherwise."""
+    if situation.is_in_place(name):
+        return LONG_AGO  # nothing was written yet
+    state = situation.held.get(name)
+    ask = asks_readers(situation, name)
+    reload = situation.observed.answers.get(ask)
     if reload is None:
-        return AskReload(name) if situation.spec.target(name).asks else LONG_AGO
-    return reload.since or LONG_AGO
+        is_asked = situation.spec.target(name).asks or isinstance(ask, AskReaders)
+        return ask if is_asked else LONG_AGO
+    if state is None or not loads_by_restart(situation, ask, reload):
+        return reload.since or LONG_AGO
+    return _restarted_at(situation, name, state, reload) or MISSING
+
+
+# --- Where changed roots are loaded by a restart ------------------------------------
+
+
+def asks_readers(situation: Situation, name: str) -> AskReload | AskReaders:
+    """Return what has to be asked about a target's readers: whether they load changed roots, or whether they are new.
+
+    One that signs with a CA of its own making looks for nothing before it is started anew: while its root is trusted,
+    only its age counts.
+    """
+    original, state = situation.observed.originals.get(name), situation.held.get(name)
+    is_own = original is not None and original.self_signed and state is not None and original.signer in state.bundle
+    return AskReaders(name) if is_own else AskReload(name)
+
+
+def loads_by_restart(situation: Situation, ask: AskReload | AskReaders, reload: Answer) -> bool:
+    """Tell whether what is written is loaded by a restart alone, as far as that may be seen."""
+    is_restarted = situation.spec.target(ask.target).restarts and (reload.reason is not None or bool(reload.readers))
+    return isinstance(ask, AskReaders) or is_restarted
+
+
+def _restarted_at(situation: Situation, name: str, target: Holding, reload: Answer) -> datetime | None:
+    """Return since when everything that reads a target has loaded its roots; None: not yet.
+
+    A process may have handed out the roots before until its end, so what counts is the end of the restart. Where that
+    is not known, it is the start of the latest process.
+    """
+    if has_only_ever_one_root(situation, target):
+        return LONG_AGO
+    is_loaded = not any(each.is_moving or is_old(situation, target, each) for each in reload.readers)
+    if not reload.readers or not is_loaded or untold(situation, name, reload):
+        return None
+    return max(_replaced_at(situation, target, each) for each in reload.readers)
+
+
+def _mounted_at(situation: Situation, name: str) -> datetime:
+    """Return when what workloads are told to trust is mounted in each of them: agents reach no istiod under another."""
+    answer = situation.observed.answers.get(asks_readers(situation, name))
+    told = answer.told_since if answer is not None else None
+    return LONG_AGO if told is None else told + situation.spec.propagation_delay + TICK
+
+
+def _replaced_at(situation: Situation, target: Holding, reader: Reader) -> datetime:
+    """Return when the last process that had not loaded a target's roots was gone, at the latest.
+
+    A restart that was asked for once they were mounted brought new processes alone, and ended the old ones. Of any
+    other one it cannot be said what it brought: then the latest start counts.
+    """
+    asked, over = reader.asked, reader.rolled_out
+    if asked is not None and over is not None and bundle_loaded_at(target, situation.spec) <= asked <= over:
+        return over
+    return max(reader.starts, default=LONG_AGO)  # where nothing runs, whatever starts loads what is there
+
+
+def is_old(situation: Situation, target: Holding, reader: Reader) -> bool:
+    """Tell whether a process may have started before a target's roots were mounted: which it has loaded, its age tells.
+
+    There is no other memory of it.
+    """
+    return any(start < bundle_loaded_at(target, situation.spec) for start in reader.starts)
+
+
+def has_only_ever_one_root(situation: Situation, target: Holding) -> bool:
+    """Tell whether every object that was ever written to a target trusts the same: whatever runs has loaded it."""
+    roots = situation.observed.roots
+    is_first = isinstance(target, Published) and target.bundle_since == target.signer_since
+    return is_first and len(roots) == 1 and not roots[0].replaces
+
+
+def untold(situation: Situation, name: str, reload: Answer) -> list[str]:
+    """Name the namespaces whose workloads are not told yet to trust the newest root: under it they reach no istiod."""
+    newest = situation.standing.newest.certificate.fingerprint if situation.standing is not None else None
+    if reload.told is None:
+        return []
+    told = {situation.spec.target(name).ref.namespace: reload.told, **reload.elsewhere}
+    return [namespace for namespace, roots in told.items() if newest not in roots]

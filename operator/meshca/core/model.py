@@ -7,6 +7,7 @@ holds a private key.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeVar
 
 from meshca.core.questions import Answer, AskTarget, Pending, Signature
 from meshca.errors import MeshCAError
@@ -14,6 +15,9 @@ from meshca.pki.certs import BACKDATE, Certificate
 from meshca.pki.keys import KeySpec
 from meshca.words.names import RootState
 from meshca.words.reasons import Reason
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,8 @@ class Root:
     """What has to leave the Secret's metadata, as people read it."""
     is_remote: bool = False
     """True: its key is elsewhere, and a signature takes its time."""
+    adopted: bool = False
+    """True: somebody else's, known from a CA that was taken over. There is no key of it here."""
     replaces: tuple[str, ...] = ()
     """Fingerprints of the roots that there were before it, as it was made."""
 
@@ -51,9 +57,14 @@ class Root:
         return self.certificate.not_before if self.given else self.certificate.not_before + BACKDATE
 
     def signed(self, certificate: Certificate) -> bool:
-        """True when `certificate` names this root as its issuer, by name and by key identifier."""
-        issuer = (certificate.issuer, certificate.issuer_id)
-        return issuer == (self.certificate.subject, self.certificate.authority_id)
+        """True when `certificate` names this root as its issuer, by name and by key identifier, or is this root.
+
+        What others signed may lack the identifier (`openssl x509 -req` adds none by itself).
+        """
+        if certificate == self.certificate:
+            return True
+        wanted = {self.certificate.authority_id, None} if self.adopted else {self.certificate.authority_id}
+        return certificate.issuer == self.certificate.subject and certificate.issuer_id in wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,9 @@ class Absent:
     """The target's object does not exist."""
 
     was_published: bool = False
-    """True: the last report had it, so somebody deleted it. Changes words, not decisions."""
+    """True: the last report had it, so somebody deleted it: its mesh has been ours, and what is there was promised."""
+    trusted: tuple[int, ...] = ()
+    """Revisions of the roots that its workloads are told to trust, as far as that can be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,20 @@ class Blocked:
     """True: the root that it is under is here as well, so that the other operator may be gone."""
     is_orphan: bool = False
     """True: it belongs to a MeshCA that is gone, and can be handed over with its root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoptable:
+    """The target's object is a CA of somebody else's, and the spec says to take it over: not ours before it is kept."""
+
+    intermediate: Certificate
+    above: tuple[Certificate, ...] = ()
+    root: Certificate
+    bundle: tuple[Certificate, ...]
+    """What it trusts, in its order."""
+    written_at: datetime
+    self_signed: bool = False
+    """True: whoever signs with it made it for itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +149,47 @@ class Published(Holding):
     signer_since: datetime
     exposed: bool = False
     """True: its private key stands in its metadata too."""
+    above: tuple[Certificate, ...] = ()
+    """The CAs between the intermediate and its root, upward."""
+
+    @property
+    def chain(self) -> tuple[Certificate, ...]:
+        """From the intermediate upward, without the root."""
+        return (self.intermediate, *self.above)
+
+    @property
+    def not_after(self) -> datetime:
+        """Until when it can sign, as far as its root can."""
+        return min(each.not_after for each in self.chain)
 
 
-TargetState = Absent | Blocked | Damaged | Listed | Published
+TargetState = Absent | Blocked | Adoptable | Damaged | Listed | Published
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """Somebody else's CA, kept whole as it was before it was taken over."""
+
+    intermediate: Certificate
+    above: tuple[Certificate, ...] = ()
+    signer: int
+    """Revision of the root that it is under."""
+    roots: tuple[Root, ...]
+    """What it trusts, in its order."""
+    in_place: bool = False
+    """True: it is what the target has, untouched or again."""
+    self_signed: bool = False
+    """True: whoever signs with it made it for itself, and looks for no object before it is started anew."""
+
+    @property
+    def root(self) -> Root:
+        """The root that it is under."""
+        return next(root for root in self.roots if root.revision == self.signer)
+
+    @property
+    def bundle(self) -> tuple[int, ...]:
+        """Revisions of what it trusts."""
+        return tuple(root.revision for root in self.roots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +222,8 @@ class Observed:
     """To what was asked; asked only while somebody needs to know."""
     requests: Mapping[Signature, Request] = field(default_factory=dict)
     """For intermediates, where a signature takes time."""
+    originals: Mapping[str, Original] = field(default_factory=dict)
+    """By target name."""
     is_clock_sure: bool = True
     """False: this pod's clock contradicts the API server's, so that nothing is held to be from the future."""
 
@@ -164,9 +231,17 @@ class Observed:
         """Return the same with one target's state replaced."""
         return replace(self, targets={**self.targets, name: state})
 
+    def with_answer(self, ask: AskTarget, answer: Answer | None) -> "Observed":
+        """Return the same with what was answered to a question replaced, or taken back."""
+        return replace(self, answers=_put(self.answers, ask, answer))
+
     def with_warnings(self, more: tuple[str, ...]) -> "Observed":
         """Return the same with more to be said of the given root."""
         return replace(self, given_warnings=(*self.given_warnings, *more))
+
+    def with_original(self, target: str, original: Original | None) -> "Observed":
+        """Return the same with what is kept of a target replaced, or taken away."""
+        return replace(self, originals=_put(self.originals, target, original))
 
     def with_root(self, root: Root) -> "Observed":
         """Return the same with this root added, or put in place of the one of its revision."""
@@ -175,9 +250,14 @@ class Observed:
 
     def with_request(self, signature: Signature, request: Request | None) -> "Observed":
         """Return the same with the request for a signature replaced, or taken away."""
-        others = {key: each for key, each in self.requests.items() if key != signature}
-        return replace(self, requests=others | ({signature: request} if request is not None else {}))
+        return replace(self, requests=_put(self.requests, signature, request))
 
     def without_root(self, revision: int) -> "Observed":
         """Return the same without the root of this revision."""
         return replace(self, roots=tuple(root for root in self.roots if root.revision != revision))
+
+
+def _put(known: Mapping[K, V], key: K, value: V | None) -> dict[K, V]:
+    """Return the same with one value replaced, or taken away."""
+    others = {each: held for each, held in known.items() if each != key}
+    return others if value is None else others | {key: value}

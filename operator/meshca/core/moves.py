@@ -6,9 +6,12 @@ core/rotation.py has the law.
 
 from datetime import datetime
 
-from meshca.core import gates, schedule, signing
-from meshca.core.actions import Action, Hold, Obstacle, Outcome, Step, Wait, WriteBundle, WriteCA
+from meshca.core import adoption, gates, schedule, signing
+from meshca.core.actions import Action, WriteBundle, WriteCA
+from meshca.core.loading import crl_obstacle, load_holds
 from meshca.core.model import Holding, Listed, Published, Root
+from meshca.core.outcomes import Hold, Obstacle, Outcome, Step, Wait
+from meshca.core.questions import Ask
 from meshca.core.situation import Situation, Standing, is_spent, newest_first
 from meshca.core.spec import DeletionPolicy
 from meshca.words.names import RootState
@@ -44,11 +47,26 @@ def publish_bundle(situation: Situation, standing: Standing, name: str) -> Step:
 
 
 def _advance(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Outcome:
-    move = _move(situation, standing, name, target, signer) if situation.spec.partial is None else None
+    move = _way(situation, standing, name, target, signer)
     if move is not None:
         yield move
+    if situation.is_in_place(name):
+        return  # nothing of it is ours yet
     if not isinstance(move, Step) or not _can_be_taken(situation, move):
         yield from _repair(situation, name, target, signer)
+
+
+def _way(
+    situation: Situation, standing: Standing, name: str, target: Published, signer: Root
+) -> Step | Hold | Ask | None:
+    """Return the move of a target towards our newest root, or back to somebody else's."""
+    if situation.spec.partial is not None:
+        return None
+    if adoption.is_leaving(situation, standing, name, signer):
+        return adoption.leave(situation, standing, name, target, signer)
+    if standing.newest.adopted:
+        return None  # there is no root of ours yet
+    return _move(situation, standing, name, target, signer)
 
 
 def _can_be_taken(situation: Situation, move: Step) -> bool:
@@ -56,7 +74,9 @@ def _can_be_taken(situation: Situation, move: Step) -> bool:
     return situation.aside.why(move.action) is None and isinstance(signing.before(situation, move), Step)
 
 
-def _move(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold | None:
+def _move(
+    situation: Situation, standing: Standing, name: str, target: Published, signer: Root
+) -> Step | Hold | Ask | None:
     union = newest_first({*target.bundle, *standing.bundle, signer.revision})
     if _is_set_back(situation, standing, target, signer):
         action = WriteCA(name, standing.signer.revision, union, issue=True)
@@ -65,13 +85,21 @@ def _move(situation: Situation, standing: Standing, name: str, target: Published
             f" files, and no proxy trusts root {signer.revision} alone"
         )
         return Step(action, Done.SECRET_REPAIRED, message)
+    if signer.adopted and standing.state is RootState.SOLE and (held := _join_hold(situation, name)) is not None:
+        return held
     if len(union) > len(target.bundle):
         return _grow(standing, name, signer, union)
-    if signer != standing.signer:
+    if signer != standing.signer and not standing.signer.adopted:
         return _switch(situation, standing, name, target, signer)
     if len(union) > len(standing.bundle):
         return _shrink(situation, standing, name, target)
     return None
+
+
+def _join_hold(situation: Situation, name: str) -> Hold | Ask | None:
+    """Tell what keeps a mesh from being taken over beside one of ours: no phase has asked before its moves."""
+    holds = load_holds(situation, f"target {name} is not taken over", "its mesh goes on as it is")
+    return next(iter(holds), None)
 
 
 def _is_set_back(situation: Situation, standing: Standing, target: Published, signer: Root) -> bool:
@@ -81,6 +109,8 @@ def _is_set_back(situation: Situation, standing: Standing, target: Published, si
     nothing under an older one is valid. A target that merely lags behind (it was not in
     the spec for a while) holds what we wrote ourselves.
     """
+    if signer.adopted and not adoption.was_replaced(situation, standing, target, signer):
+        return False
     roots = (*standing.older, standing.newest)
     sole = [root.revision for root in roots if root.state is RootState.SOLE] or [0]
     return signer.revision < sole[-1] and situation.can_sign(standing.signer) and target.editor is not None
@@ -88,16 +118,21 @@ def _is_set_back(situation: Situation, standing: Standing, target: Published, si
 
 def _grow(standing: Standing, name: str, signer: Root, union: tuple[int, ...]) -> Step:
     action = WriteCA(name, signer.revision, union, issue=False)
-    if standing.state is RootState.PREPARED:
+    if standing.state is RootState.PREPARED or signer.adopted:
         message = f"target {name} now trusts {roots(union)}; root {signer.revision} goes on signing"
         return Step(action, Done.TRUST_PUBLISHED, message)
     return Step(action, Done.SECRET_REPAIRED, f"target {name} trusts {roots(union)} again: its bundle had lost some")
 
 
-def _switch(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold:
+def _switch(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Step | Hold | Ask:
     new, until = standing.signer, gates.trusted_at(target, situation.spec)
     if not situation.can_sign(new):
         return _cannot_sign(situation, new, f"target {name} cannot switch to root {new.revision}")
+    if signer.adopted:
+        message = f"target {name} switches to root {new.revision} when every proxy of its mesh trusts it"
+        held = adoption.barrier(situation, standing, gates.trusting, name, Wait(Done.SIGNER_SWITCHED, message))
+        if held is not None:
+            return held
     if situation.now >= until or is_spent(situation, target, signer):
         action = WriteCA(name, new.revision, target.bundle, issue=True)
         return Step(action, Done.SIGNER_SWITCHED, f"target {name} now signs under root {new.revision}")
@@ -105,8 +140,13 @@ def _switch(situation: Situation, standing: Standing, name: str, target: Publish
     return Wait(Done.SIGNER_SWITCHED, message, until)
 
 
-def _shrink(situation: Situation, standing: Standing, name: str, target: Published) -> Step | Hold:
+def _shrink(situation: Situation, standing: Standing, name: str, target: Published) -> Step | Hold | Ask:
     extra = newest_first(set(target.bundle) - set(standing.bundle))
+    if any(root.revision in extra and root.adopted for root in standing.older):
+        message = f"target {name} drops {roots(extra)} when no target of its mesh signs under it"
+        held = adoption.barrier(situation, standing, gates.drained, name, Wait(Done.TRUST_REMOVED, message))
+        if held is not None:
+            return held
     # Workloads of all targets meet: what one of them signs, none may stop to trust.
     drained = (gates.drained_at(each, situation.spec) for each in situation.published.values())
     until = max(*drained, gates.bundle_loaded_at(target, situation.spec))
@@ -132,7 +172,9 @@ def _repair(situation: Situation, name: str, target: Published, signer: Root) ->
 
 def _put_right(situation: Situation, name: str, target: Holding, action: Action) -> Outcome:
     """Put the metadata of a target's object back."""
-    wanted, title = situation.spec.deletion_policy is DeletionPolicy.DELETE, situation.title(name)
+    is_theirs = isinstance(action, WriteCA) and situation.root(action.signer).adopted
+    wanted = situation.spec.deletion_policy is DeletionPolicy.DELETE and not is_theirs
+    title = situation.title(name)
     if target.wrong and target.is_undone:
         yield Obstacle(Found.REPAIR_UNDONE, _undone(title, target))
     elif target.wrong:
@@ -151,6 +193,12 @@ def _undone(title: str, target: Holding) -> str:
 def issue(situation: Situation, standing: Standing, name: str, bundle: tuple[int, ...], reason: Reason) -> Step | Hold:
     """Make a new intermediate where there is none to keep."""
     signer = standing.signer
+    if (back := adoption.kept_signer(situation, standing, name)) is not None:  # not yet one of ours
+        message = f"target {name} was damaged or deleted, and signs again with the CA that it had"
+        return Step(WriteCA(name, back, newest_first({*bundle, back}), issue=True), reason, message)
+    if signer.adopted:
+        message = f"target {name} gets its intermediate when a root of this MeshCA signs"
+        return Wait(Done.INTERMEDIATE_ISSUED, message)
     if not situation.can_sign(signer):
         return _cannot_sign(situation, signer, f"target {name} has no intermediate, and cannot get one")
     action = WriteCA(name, signer.revision, bundle, issue=True)
@@ -218,14 +266,6 @@ def renews_at(situation: Situation, target: Published, signer: Root) -> datetime
     return min(dates, default=None)
 
 
-def crl_obstacle(name: str) -> str:
-    """Say why istiod would load no new CA (istio/istio#61075), and the remedy."""
-    return (
-        f"the Secret of target {name} has a ca-crl.pem, and istiod would refuse a new CA that has no CRL in it;"
-        " remove ca-crl.pem"
-    )
-
-
 def _cannot_sign(situation: Situation, signer: Root, what: str) -> Hold:
     """Say what cannot be done because a root can sign no more; the way out is a new root (core/replacement.py)."""
     if not signer.has_key:
@@ -250,7 +290,8 @@ def immutable(situation: Situation, name: str, target: Holding) -> Hold:
     if isinstance(target, Listed):
         message = f"{situation.title(name)} is immutable, so that it cannot follow the trust bundle: delete it, it is"
         return Obstacle(Found.CONFIG_MAP_IMMUTABLE, f"{message} made anew at once")
-    until = f" before {when(target.intermediate.not_after)}" if isinstance(target, Published) else ""
+    ends = target.not_after if isinstance(target, Published) else situation.now
+    until = f" before {when(ends)}" if ends > situation.now else " now"
     message = (
         f"the Secret of target {name} is immutable, so that it cannot be renewed: delete it{until}, it is made anew at"
         " once under the same root; then restart istiod, since the kubelet does not follow an immutable Secret"

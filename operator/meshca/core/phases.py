@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from meshca.core import gates
-from meshca.core.actions import CreateRoot, DestroyRoot, Hold, MarkRoot, Obstacle, Outcome, Step, Wait
+from meshca.core.actions import CreateRoot, DestroyRoot, MarkRoot
 from meshca.core.gates import Due, Gate, Missing
+from meshca.core.loading import load_holds
 from meshca.core.model import Published, Root
+from meshca.core.outcomes import Hold, Obstacle, Outcome, Step, Wait
 from meshca.core.questions import Ask, AskSigner, AskTarget
-from meshca.core.replacement import ambient_holds, load_holds, obstacles, rotates_later, why_abandon, why_rotate
+from meshca.core.replacement import ambient_holds, obstacles, rotates_later, why_abandon, why_rotate
 from meshca.core.rules import settled
 from meshca.core.situation import Situation, Standing
 from meshca.words.names import RootState, root_secret_name

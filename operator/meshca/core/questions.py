@@ -4,7 +4,8 @@ A rule yields the question; the shell has it answered, and everything is planned
 answer holds up only what needs to know.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
@@ -28,6 +29,36 @@ class AskReload(AskTarget):
 
 
 @dataclass(frozen=True, slots=True)
+class AskReaders(AskTarget):
+    """Who reads a target's object, and since when does it run?"""
+
+    about: ClassVar[str] = "was started anew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """What loads changed roots only when it starts: a set of processes that are restarted together (a Deployment)."""
+
+    name: str
+    uid: str
+    starts: tuple[datetime, ...] = ()
+    """When each of its processes that runs was started, those that are about to end included."""
+    rolled_out: datetime | None = None
+    """When its last restart was over and the processes before it had ended; None: unknown."""
+    is_moving: bool = False
+    """True: it is being restarted, or not every process is ready."""
+    asked: datetime | None = None
+    """When a restart was asked for last, by whomever."""
+    is_stuck: bool = False
+    """True: a restart does not come to an end, as whoever carries it out says."""
+    is_reverted: bool = False
+    """True: a restart was asked for, and somebody set that back."""
+    reason: Reason | None = None
+    """Why it must not be restarted now; None: it may be."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a kind says to a question about a target: yes, or why not."""
 
@@ -38,6 +69,14 @@ class Answer:
     """Since when it is so, if that is known: before, it may have been otherwise."""
     ambient: bool = False
     """True: there are ztunnels at this target."""
+    readers: tuple[Reader, ...] = ()
+    """Whoever has to be restarted to load changed roots; empty: they are loaded while they run."""
+    told: frozenset[str] | None = None
+    """SHA-256 of the roots that workloads are told to trust now, where the readers run; None: that cannot be seen."""
+    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The same of every other namespace of this mesh."""
+    told_since: datetime | None = None
+    """When the last of them was told something else than before; None: unknown."""
 
 
 class Signature(NamedTuple):

@@ -2,13 +2,16 @@
 
 A right that is lost must not take the dates with it: istiod signs on with what it
 loaded, until that ends, and whoever is to mend the right must see when that is.
-Nothing is decided on what stands here; alerts and people read it.
+What is decided on it is only that an object was there: who deleted it does not make
+the next pass, after one whose repair failed, take the mesh for somebody else's. The
+dates are for alerts and people.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from meshca.core.spec import TargetSpec
 from meshca.words.names import RETIRING, Phase
 from meshca.words.text import when
 
@@ -32,22 +35,39 @@ def remembered(status: Json, before: Mapping[str, Any], now: datetime) -> Json:
     if not unseen:
         return status
     ends = [str(each["intermediate"]["notAfter"]) for each in targets if "intermediate" in each]
+    ends += filter(None, [status.get("intermediateNotAfter")])
     kept: Json = {
         "targets": targets,
         "roots": sorted(
             [*status["roots"], *_roots(status, before, unseen)], key=lambda each: int(each.get("revision") or 0)
         ),
-        "intermediateNotAfter": min([*ends, *filter(None, [status.get("intermediateNotAfter")])]),
+        "intermediateNotAfter": min(ends, default=None),
     }
     if status["phase"] == Phase.PENDING.value:  # no target can be seen: nothing newer is known
         kept |= {key: before[key] for key in ("phase", "rotation", "rootNotAfter") if before.get(key) is not None}
     return status | kept
 
 
+def reported_targets(status: Mapping[str, Any], targets: Iterable[TargetSpec]) -> set[str]:
+    """Return which of a MeshCA's targets were published when its status was written, or were when last seen."""
+    known = {_place(each) for each in status.get("targets") or [] if _was_published(each)}
+    return {each.name for each in targets if (each.name, each.ref.namespace, each.ref.name) in known}
+
+
+def _place(entry: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return entry.get("name"), entry.get("namespace"), entry.get("secretName")
+
+
+def _was_published(entry: Mapping[str, Any]) -> bool:
+    return entry.get("state") == "Published" or "unseenSince" in entry
+
+
+def _is_seen(entry: Json, old: Mapping[str, Any]) -> bool:
+    return "intermediate" in entry or (entry["state"] == "Published" and "intermediate" not in old)
+
+
 def _target(entry: Json, old: Mapping[str, Any], now: datetime) -> Json:
-    where = ("namespace", "secretName")
-    is_same = all(entry.get(key) == old.get(key) for key in where)
-    if "intermediate" in entry or not is_same or not (old.get("intermediate") or {}).get("notAfter"):
+    if _is_seen(entry, old) or _place(entry) != _place(old) or not _was_published(old):
         return entry
     kept = {key: old[key] for key in _KEPT if old.get(key) is not None and key not in entry}
     return entry | kept | {"unseenSince": old.get("unseenSince") or when(now)}

@@ -1,12 +1,12 @@
 """When a root is replaced: what asks for it, and what must hold it before its first write."""
 
 from meshca.core import schedule
-from meshca.core.actions import Hold, Obstacle, Outcome, Wait
-from meshca.core.lifetimes import rotation_time
-from meshca.core.model import Blocked, Holding, Published, Root
-from meshca.core.moves import crl_obstacle, immutable
+from meshca.core.loading import load_holds
+from meshca.core.model import Blocked, Root
+from meshca.core.moves import immutable
+from meshca.core.outcomes import Hold, Obstacle, Outcome, Wait
 from meshca.core.questions import Ask, AskReload
-from meshca.core.situation import Situation, Standing, is_spent
+from meshca.core.situation import Situation, Standing
 from meshca.errors import MeshCAError
 from meshca.words.duration import format_duration
 from meshca.words.reasons import Done, Found, Unfit
@@ -16,6 +16,8 @@ from meshca.words.text import when
 def why_rotate(situation: Situation, standing: Standing) -> str | None:
     """Say why the newest root must be replaced, or None."""
     root = standing.newest
+    if root.adopted:
+        return "another CA is taken over"
     if not root.has_key:
         return f"the key of root {root.revision} is lost"
     if situation.is_early(root.certificate):
@@ -121,41 +123,10 @@ def ambient_holds(situation: Situation, what: str) -> list[Hold | Ask]:
     ]
 
 
-def load_holds(situation: Situation, what: str, remark: str) -> list[Hold | Ask]:
-    """Name everything for which an istiod would not load what a rotation writes next."""
-    crls = [
-        Obstacle(Found.CRL_PRESENT, f"{what}: {crl_obstacle(name)}; {remark}")
-        for name, target in situation.held.items()
-        if target.has_crl
-    ]
-    return [*crls, *_reload_holds(situation, what, remark)]
-
-
-def _reload_holds(situation: Situation, what: str, remark: str) -> list[Hold | Ask]:
-    """Name every target whose istiod would not load a changed set of roots, or has to be asked."""
-    holds: list[Hold | Ask] = []
-    for target in situation.spec.targets:
-        state = situation.held.get(target.name)
-        if not target.asks or state is None or _has_nothing_to_lose(situation, state):
-            continue
-        reload = situation.observed.answers.get(AskReload(target.name))
-        if reload is None:
-            holds.append(AskReload(target.name))
-        elif reload.reason is not None:
-            holds.append(Obstacle(reload.reason, f"{what}: {reload.message}; {remark}"))
-    return holds
-
-
-def _has_nothing_to_lose(situation: Situation, target: Holding) -> bool:
-    """Where all is expired an istiod that loads nothing breaks nothing, and its next restart mends it."""
-    signer = situation.signer_of(target) if isinstance(target, Published) else None
-    return signer is not None and isinstance(target, Published) and is_spent(situation, target, signer)
-
-
 def _by_when(situation: Situation, standing: Standing) -> str:
     latest = schedule.latest_rotation_at(standing.newest.certificate, situation.spec)
     end = when(standing.newest.certificate.not_after)
-    takes = format_duration(rotation_time(situation.spec.leaf_duration, situation.spec.propagation_delay))
+    takes = format_duration(schedule.rotation_lasts(situation.spec))
     if situation.now > latest:
         return (
             f"a safe rotation takes {takes} and can no longer end before root {standing.newest.revision} does ({end})"

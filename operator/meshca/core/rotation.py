@@ -16,6 +16,7 @@ ever moves by one of these, each a single write, and never two at once:
     shrink  its bundle loses roots, once its signer has been the only one for D + T.
     renew   a new intermediate under the same root; its bundle stays.
     repair  what should be there is put back; stamps of what was lost start anew.
+    return  what was there before ours is written back (adoption.py).
 
 So consecutive bundles are subsets of one another (istiod refuses any other
 change: pemBundleHasSubsetRelation in istio pilot/pkg/bootstrap/istio_ca.go),
@@ -29,29 +30,19 @@ A rule looks at one situation. It yields a Step if it would act now, a Hold for
 everything it waits for, and an Ask for what has to be known first. Order matters:
 the first Step wins. The rules of upkeep are here, those of the phases in phases.py;
 moves.py has what a single target may do, replacement.py when a root is replaced,
-gates.py whether something has arrived, and signing.py who signs an intermediate.
+gates.py whether something has arrived, restarts.py who is restarted to load it,
+signing.py who signs an intermediate, and adoption.py what else there is under somebody else's root.
 """
 
 from collections.abc import Iterator
 from datetime import datetime
 
 from meshca.core import signing
-from meshca.core.actions import (
-    NOTHING_ASIDE,
-    Aside,
-    CleanRoot,
-    CleanTarget,
-    CreateRoot,
-    Hold,
-    Obstacle,
-    Outcome,
-    OwnRoot,
-    Plan,
-    Step,
-    Wait,
-)
-from meshca.core.model import Absent, Blocked, Holding, Observed, TargetState
+from meshca.core.actions import CleanRoot, CleanTarget, CreateRoot, OwnRoot
+from meshca.core.adoption import drop_originals, keep_originals
+from meshca.core.model import Absent, Adoptable, Blocked, Holding, Observed, TargetState
 from meshca.core.moves import advance, cannot_write, immutable, issue, publish_bundle, renew
+from meshca.core.outcomes import NOTHING_ASIDE, Aside, Hold, Obstacle, Outcome, Plan, Step, Wait
 from meshca.core.phases import (
     abandon_unused_root,
     activate_prepared_root,
@@ -61,6 +52,7 @@ from meshca.core.phases import (
 )
 from meshca.core.questions import Ask
 from meshca.core.replacement import ambient_holds
+from meshca.core.restarts import restart_readers
 from meshca.core.rules import Rule, settled
 from meshca.core.signing import drop_requests
 from meshca.core.situation import Situation, Standing, situate
@@ -136,7 +128,7 @@ def bootstrap(situation: Situation) -> Outcome:
 def _can_be_served(situation: Situation, state: TargetState) -> bool:
     """Tell whether a root would be of use to a target; one that is handed over is known by the root that is given."""
     is_given = situation.spec.root.source.ref is not None
-    return not isinstance(state, Blocked) or (state.is_orphan and is_given)
+    return not isinstance(state, Blocked | Adoptable) or (isinstance(state, Blocked) and state.is_orphan and is_given)
 
 
 def own_roots(situation: Situation) -> Outcome:
@@ -176,8 +168,8 @@ def publish(situation: Situation, standing: Standing) -> Outcome:
     """Bring every target one move closer to what the labels ask for, or put it back."""
     for name, state in situation.observed.targets.items():
         match state:
-            case Blocked():
-                pass  # `tell_blocked` says it
+            case Blocked() | Adoptable():
+                pass  # `tell_blocked` says it; what is to be taken over is kept first
             case Absent():
                 yield from _first(situation, standing, name, state)
             case Holding():
@@ -187,14 +179,15 @@ def publish(situation: Situation, standing: Standing) -> Outcome:
 
 
 def _first(situation: Situation, standing: Standing, name: str, state: Absent) -> Outcome:
-    """Write a target's object where there is none."""
-    if situation.spec.partial is not None and not state.was_published:
-        return
-    if situation.spec.target(name).issues:
+    """Write a target's object where there is none.
+
+    By a spec that is not wholly understood no mesh gets its first CA; a bundle gives nobody a CA.
+    """
+    if not situation.spec.target(name).issues:
+        yield publish_bundle(situation, standing, name)
+    elif situation.spec.partial is None or state.was_published:
         reason = Done.SECRET_REPAIRED if state.was_published else Done.INTERMEDIATE_ISSUED
         yield issue(situation, standing, name, standing.bundle, reason)
-    else:
-        yield publish_bundle(situation, standing, name)
 
 
 @settled
@@ -202,21 +195,24 @@ def renew_intermediates(situation: Situation, _: Standing) -> Outcome:
     """Replace each intermediate in time, with one write, also during a rotation."""
     for name, target in situation.published.items():
         signer = situation.signer_of(target)
-        if signer is not None:
+        if signer is not None and not signer.adopted:
             yield renew(situation, name, target, signer)
 
 
 RULES: tuple[Rule, ...] = (
+    keep_originals,  # somebody else's CA is to be taken over
     bootstrap,  # nothing signs yet
     own_roots,  # deletionPolicy changed
     tell_blocked,  # a target is not ours, or cannot be seen
     publish,  # a target lacks, misses or exceeds what the labels ask for, or was edited
+    restart_readers,  # what was written is loaded by a restart alone
     abandon_unused_root,  # the new root cannot sign, or another one is wanted before it did
     destroy_old_roots,  # Retire is over
     establish_newest_root,  # Drain is over
     activate_prepared_root,  # Trust is over
     renew_intermediates,  # an intermediate is due
     drop_requests,  # a request was answered
+    drop_originals,  # a CA that was taken over is back in its place, or of no use any more
     clean_metadata,  # somebody put a key or a dead owner into the metadata of a Secret of ours
     rotate_root,  # the root is due
 )

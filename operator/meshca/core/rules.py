@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 
-from meshca.core.actions import Outcome
+from meshca.core.outcomes import Outcome
 from meshca.core.situation import Situation, Standing
 
 Rule = Callable[[Situation], Outcome]

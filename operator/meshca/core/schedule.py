@@ -28,6 +28,16 @@ def overlap(spec: MeshCASpec) -> timedelta:
     return spec.propagation_delay + spec.leaf_duration
 
 
+def restart_wait(spec: MeshCASpec) -> timedelta:
+    """Return how much later what is written is loaded where that takes a restart: it has to be mounted before."""
+    return spec.propagation_delay if any(target.restarts for target in spec.targets) else timedelta()
+
+
+def rotation_lasts(spec: MeshCASpec) -> timedelta:
+    """Return how long a whole root rotation takes when nothing holds it, two restarts included."""
+    return rotation_time(spec.leaf_duration, spec.propagation_delay) + 2 * restart_wait(spec)
+
+
 def renew_intermediate_at(intermediate: Ends, spec: MeshCASpec) -> datetime:
     """Return when to replace an intermediate.
 
@@ -35,7 +45,7 @@ def renew_intermediate_at(intermediate: Ends, spec: MeshCASpec) -> datetime:
     it, even if the last change must be loaded first: istiod before 1.28.7 / 1.29.3
     does not clamp them (istio/istio#59768).
     """
-    latest = overlap(spec) + spec.propagation_delay + 2 * TICK
+    latest = overlap(spec) + spec.propagation_delay + restart_wait(spec) + 2 * TICK
     return intermediate.not_after - max(spec.intermediate.renew_before, latest)
 
 
@@ -46,7 +56,7 @@ def replace_root_at(root: Ends, spec: MeshCASpec) -> datetime:
 
 def latest_rotation_at(root: Ends, spec: MeshCASpec) -> datetime:
     """Return the last moment at which a rotation away from this root can begin and still be safe."""
-    return root.not_after - rotation_time(spec.leaf_duration, spec.propagation_delay) - 4 * TICK
+    return root.not_after - rotation_lasts(spec) - 4 * TICK
 
 
 def issued_at(certificate: Certificate) -> datetime:

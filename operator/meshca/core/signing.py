@@ -5,7 +5,8 @@ CA may take days. So the new key and the request for it are stored first; whoeve
 and the step is taken with the answer. Meanwhile everything else goes on.
 """
 
-from meshca.core.actions import DropRequest, Hold, Obstacle, Outcome, RequestCA, Step, Wait, WriteCA
+from meshca.core.actions import DropRequest, RequestCA, WriteCA
+from meshca.core.outcomes import Hold, Obstacle, Outcome, Step, Wait
 from meshca.core.questions import Ask, AskSigner, Pending, Signature
 from meshca.core.situation import Situation
 from meshca.words.reasons import Done

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from meshca.core.actions import NOTHING_ASIDE, Aside
 from meshca.core.model import Damaged, Holding, Observed, Published, Root, TargetState
+from meshca.core.outcomes import NOTHING_ASIDE, Aside
 from meshca.core.spec import MeshCASpec
 from meshca.pki.certs import Certificate
-from meshca.words.names import RETIRING, Phase, RootState
+from meshca.words.names import ADOPTED, RETIRING, Phase, RootState
 
 ISSUING = timedelta(minutes=5)
 """Between the signature of a root and its Secret: an RSA key of 8192 bits takes its time."""
@@ -58,6 +58,11 @@ class Situation:
         """Name a target as in a sentence."""
         return self.spec.target(name).title
 
+    def is_in_place(self, name: str) -> bool:
+        """Tell whether a target has what it had before it was to be taken over, untouched or again."""
+        original = self.observed.originals.get(name)
+        return original is not None and original.in_place
+
     def root(self, revision: int) -> Root:
         """Return the root of this revision."""
         return next(root for root in self.observed.roots if root.revision == revision)
@@ -68,17 +73,25 @@ class Situation:
         Of a root's copies with one key and name, each has signed it: the one that
         should sign counts, else the newest.
         """
-        signers = [root for root in self.observed.roots if root.signed(target.intermediate)]
+        signers = [root for root in self.observed.roots if root.signed(target.chain[-1])]
         wanted = self.standing.signer if self.standing is not None else None
         return wanted if wanted in signers else next(reversed(signers), None)
 
     def state_of(self, root: Root) -> str:
-        """Name what a root is: the newest is what its label says, an older one is retiring."""
+        """Name what a root is: the newest is what its label says, an older one is retiring, somebody else's adopted."""
+        if root.adopted:
+            return ADOPTED
         if root.state is RootState.ABANDONED:
             return root.state.value
         if self.standing is not None and root.revision == self.standing.newest.revision:
             return self.standing.state.value
         return RETIRING
+
+    @property
+    def roots_in_use(self) -> list[Root]:
+        """The roots that there is something to say of: not those that only a copy of somebody else's CA tells of."""
+        held = {revision for each in self.held.values() for revision in each.bundle}
+        return [root for root in self.observed.roots if not root.adopted or root.revision in held]
 
     def can_sign(self, root: Root) -> bool:
         """Tell whether a root can sign anything that would be valid."""
@@ -116,7 +129,12 @@ def phase(situation: Situation) -> Phase:
         return Phase.PENDING
     arrived = [standing.newest.revision in target.bundle for target in targets]
     switched = [isinstance(each, Published) and situation.signer_of(each) == standing.newest for each in targets]
+    signers = [situation.signer_of(each) for each in targets if isinstance(each, Published)]
+    # Under a root that is sole already, they are taken over beside others.
+    is_joining = any(signer is not None and signer.adopted for signer in signers) and not standing.newest.adopted
     match standing.state:
+        case RootState.SOLE if is_joining:
+            return Phase.TRUST if all(arrived) else Phase.PREPARE
         case RootState.PREPARED:
             return Phase.TRUST if all(arrived) else Phase.PREPARE
         case RootState.ACTIVE:
@@ -157,12 +175,13 @@ def _trusted(situation: Situation, newest: Root, older: tuple[Root, ...]) -> lis
     What a target still holds; and, where the Secret of a target is lost and nobody can
     tell what it held, every root back to the last that was sole, also if its Secret is
     being deleted: those before that one had been retired for good, and come back only
-    from a backup or held by a finalizer.
+    from a backup or held by a finalizer. Somebody else's only as long as none of ours has come in their place.
     When the newest root's Secret is lost, and its label with it, what is held must do.
     """
     held = {revision for target in situation.held.values() for revision in target.bundle}
     recent: set[int] = set()
-    for root in reversed(older if newest.has_key else ()):
+    ours = [root for root in older if not root.adopted]
+    for root in reversed((ours or older) if newest.has_key else ()):
         if not _is_restored(root, (*older, newest)):
             recent.add(root.revision)
         if root.state is RootState.SOLE:
@@ -187,5 +206,5 @@ def _is_restored(root: Root, roots: tuple[Root, ...]) -> bool:
 
 def is_spent(situation: Situation, target: Published, signer: Root) -> bool:
     """Tell whether nothing that the target signs can be valid now."""
-    chain = (target.intermediate, signer.certificate)
+    chain = (*target.chain, signer.certificate)
     return situation.now > min(each.not_after for each in chain) or any(map(situation.is_early, chain))

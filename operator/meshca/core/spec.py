@@ -72,12 +72,16 @@ class TargetSpec:
         ref: the object that is written.
         issues: True: it gets a CA and a bundle; False: a bundle only.
         asks: True: whether a changed bundle will be loaded there has to be asked before a gate is passed.
+        adopts: True: somebody else's CA that is there is taken over.
+        restarts: True: what loads changed roots only when it starts may be restarted.
     """
 
     name: str
     ref: Ref
     issues: ClassVar[bool] = True
     asks: bool = False
+    adopts: bool = False
+    restarts: bool = False
 
     @property
     def title(self) -> str:

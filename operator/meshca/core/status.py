@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from meshca.core.actions import Plan, Step, Wait
 from meshca.core.activity import activity, kept, retrying
 from meshca.core.conditions import Trouble, conditions, merge
 from meshca.core.model import Blocked, Damaged, Observed, Published, Root
+from meshca.core.outcomes import Plan, Step, Wait
 from meshca.core.remembered import remembered
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import TargetSpec
 from meshca.core.warnings import of_roots, warnings
-from meshca.words.names import Condition, Phase, root_secret_name
+from meshca.words.names import ADOPTED, Condition, Phase, root_secret_name
 from meshca.words.reasons import Done, Found
 from meshca.words.text import when
 
@@ -51,11 +51,11 @@ def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
     status: Json = {
         "observedGeneration": generation,
         "phase": phase(situation).value,
-        "roots": [_root(situation, root) for root in situation.observed.roots],
+        "roots": [_root(situation, root) for root in situation.roots_in_use],
         "targets": [_target(situation, target) for target in situation.spec.issuing],
         "rotation": _rotation(situation, plan, before),
         "rootNotAfter": situation.standing and when(situation.standing.signer.certificate.not_after),
-        "intermediateNotAfter": _when(min((each.intermediate.not_after for each in published.values()), default=None)),
+        "intermediateNotAfter": _when(min((each.not_after for each in published.values()), default=None)),
         "warnings": [*warnings(situation.spec), *of_roots(situation)] or None,
         "history": _history(before, done, situation.now) or None,
     }
@@ -92,11 +92,6 @@ def troubled_status(trouble: Trouble, before: Mapping[str, Any], generation: int
     }
 
 
-def reported_targets(status: Mapping[str, Any]) -> set[str]:
-    """Return the targets that a status tells to be published."""
-    return {str(each.get("name")) for each in status.get("targets") or [] if each.get("state") == "Published"}
-
-
 def is_reported_elsewhere(situation: Situation, status: Mapping[str, Any], generation: int) -> bool:
     """Tell whether the status is another operator's: it writes every target, has seen this spec, and is not late.
 
@@ -130,7 +125,7 @@ def _root(situation: Situation, root: Root) -> Json:
         "revision": root.revision,
         "secretName": root_secret_name(situation.spec.name, root.revision) if root.has_key else None,
         "state": situation.state_of(root),
-        "source": root.source or "generated",
+        "source": ADOPTED if root.adopted else root.source or "generated",
         "subject": certificate.subject,
         "fingerprint": certificate.fingerprint,
         "authorityID": certificate.authority_id,

@@ -1,7 +1,7 @@
 """What works and is unwise, or may turn out badly: said in `status.warnings`, and by `meshca plan`."""
 
 from meshca.core import schedule
-from meshca.core.lifetimes import rotation_time
+from meshca.core.schedule import rotation_lasts
 from meshca.core.situation import Situation
 from meshca.core.spec import MeshCASpec
 from meshca.words.names import ANNOTATION_MADE_FOR, root_secret_name
@@ -20,7 +20,7 @@ def warnings(spec: MeshCASpec) -> list[str]:
             "spec.intermediate.renewBefore is shorter than workload.maxCertificateDuration + rotation.propagationDelay:"
             " intermediates are renewed that much earlier, so that no workload certificate outlives its issuer"
         )
-    if spec.root.renew_before < rotation_time(spec.leaf_duration, spec.propagation_delay):
+    if spec.root.renew_before < rotation_lasts(spec):
         found.append(
             "spec.root.renewBefore is shorter than a whole rotation (2 x workload.maxCertificateDuration"
             " + 4 x rotation.propagationDelay): rotations begin that much earlier"

@@ -12,6 +12,7 @@ from typing import Any
 
 from meshca.cluster import metadata, objects
 from meshca.cluster.objects import Owner
+from meshca.cluster.originals import original_secret
 from meshca.cluster.requests import answered, request_secret
 from meshca.cluster.store import Store
 from meshca.core.actions import (
@@ -19,29 +20,33 @@ from meshca.core.actions import (
     CleanTarget,
     CreateRoot,
     DestroyRoot,
+    DropOriginal,
     DropRequest,
+    GiveBack,
+    KeepOriginal,
     MarkRoot,
+    OnOriginal,
     OnRoot,
+    OnTarget,
     OwnRoot,
     RequestCA,
-    Step,
+    Restart,
     WriteBundle,
     WriteCA,
 )
-from meshca.core.model import Published
-from meshca.core.questions import Signature
-from meshca.core.spec import DeletionPolicy, MeshCASpec, TargetSpec
+from meshca.core.outcomes import Step
+from meshca.core.questions import AskReaders, AskReload, Signature
+from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.custody.port import RootRequest
 from meshca.custody.table import custody_of, holder_of
 from meshca.errors import ConflictError, StoreError
+from meshca.flow import originals, proof
 from meshca.flow.issuing import make_request, sign_at_once
-from meshca.flow.snapshot import Snapshot, read_root, with_request, with_root_secret, with_target
-from meshca.pki.cacerts import Cacerts, encode
+from meshca.flow.snapshot import Snapshot, read_root, stamps_of, with_kept, with_request, with_root_secret, with_target
 from meshca.pki.certs import Certificate, KeyPair
-from meshca.pki.trust import prove
-from meshca.targets.port import SINCE_NOW, Against, Content, Stamps
+from meshca.targets.port import Against, Content
 from meshca.targets.table import ca_kind_of, kind_of
-from meshca.words.names import CERT_CHAIN, LABEL_MESHCA, LABEL_REVISION, LABEL_STATE
+from meshca.words.names import LABEL_MESHCA, LABEL_REVISION, LABEL_STATE
 from meshca.words.reasons import Found, Unfit
 from meshca.words.ref import Ref
 
@@ -73,20 +78,38 @@ class Writer:
             PKIError: the proof failed, and nothing was written.
         """
         match step.action:
-            case CleanTarget(name):
-                return await self._clean_target(name, snapshot)
+            case CleanTarget() | GiveBack() | WriteCA() | WriteBundle() as action:
+                return await self._change_target(action, snapshot)
             case RequestCA() as action:
                 return await self._request(action, snapshot)
+            case Restart() as action:
+                return await self._restart(action, snapshot)
             case DropRequest(signature):
                 await self.store.delete_secret(snapshot.requests[signature])
                 return with_request(snapshot, self.owner, signature, None)
-            case WriteCA() as action:
-                signer = await self._signer(action, snapshot)
-                return await self._write(action, signer, snapshot)
-            case WriteBundle() as action:
-                return await self._write(action, None, snapshot)
+            case KeepOriginal() | DropOriginal() as action:
+                return await self._change_original(action, snapshot)
             case action:
                 return await self._change_root(action, snapshot)
+
+    async def _change_target(self, action: OnTarget, snapshot: Snapshot) -> Snapshot:
+        match action:
+            case CleanTarget(name):
+                return await self._clean_target(name, snapshot)
+            case GiveBack(name):
+                return await self._give_back(name, snapshot)
+            case WriteCA():
+                return await self._write(action, await self._signer(action, snapshot), snapshot)
+            case WriteBundle():
+                return await self._write(action, None, snapshot)
+
+    async def _change_original(self, action: OnOriginal, snapshot: Snapshot) -> Snapshot:
+        match action:
+            case KeepOriginal():
+                return await self._keep(action, snapshot)
+            case DropOriginal(name):
+                await self.store.delete_secret(snapshot.kept[name].secret)
+                return with_kept(snapshot, self.spec, name, None, self._against(snapshot))
 
     async def _change_root(self, action: OnRoot, snapshot: Snapshot) -> Snapshot:
         match action:
@@ -178,7 +201,8 @@ class Writer:
         return with_target(snapshot, self.spec, target.name, written, self._against(snapshot))
 
     def _against(self, snapshot: Snapshot) -> Against:
-        return Against(self.owner, snapshot.observed.roots, self.now)
+        domain = self.spec.trust_domain
+        return Against(self.owner, snapshot.observed.roots, self.now, kept=snapshot.kept, trust_domain=domain)
 
     async def _patch_metadata(self, ref: Ref, current: Json, change: Json) -> Json:
         meta = current["metadata"]
@@ -192,12 +216,14 @@ class Writer:
             owner=self.owner,
             bundle=[by_revision[revision] for revision in action.bundle],
             signer=signer,
-            stamps=_stamps(action, snapshot),
-            owned=self._is_owned,
+            stamps=stamps_of(action, snapshot),
+            owned=self._is_owned and not (isinstance(action, WriteCA) and by_revision[action.signer].adopted),
             current=snapshot.targets[action.target],
+            kept=snapshot.kept.get(action.target),
         )
-        if signer is not None and isinstance(action, WriteCA):
-            self._prove(target, signer, content, snapshot, issue=action.issue)
+        if isinstance(action, WriteCA):
+            state = snapshot.observed.targets[target.name]
+            proof.prove_write(self.spec, target, content, state, self.now, issue=action.issue)
         written = await self._put(target.ref, kind_of(target).manifest(target, content), content.current)
         return with_target(snapshot, self.spec, target.name, written, self._against(snapshot))
 
@@ -205,13 +231,22 @@ class Writer:
         """Write over exactly the version that was observed, or create what was observed to be absent."""
         where = ref.within(self.owner.namespace)
         try:
-            return await self.store.apply(where, body, over=current)
+            is_there = current is not None and "resourceVersion" in current["metadata"]  # else it stands for another
+            return await self.store.apply(where, body, over=current if is_there else None)
         except StoreError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             name = where.namespace
             message = f"namespace {name} does not exist yet; create it: kubectl create namespace {name}"
             raise StoreError(Found.NAMESPACE_NOT_FOUND, message) from error
+
+    async def _restart(self, action: Restart, snapshot: Snapshot) -> Snapshot:
+        """Have a reader restarted. How it is then has to be asked again."""
+        target = self.spec.target(action.target)
+        await self.store.patch(action.ref(self.spec), kind_of(target).restart(action, self.now))
+        asked = snapshot.observed.with_answer(AskReload(action.target), None)
+        asked = asked.with_answer(AskReaders(action.target), None)
+        return replace(snapshot, observed=asked)
 
     async def _request(self, action: RequestCA, snapshot: Snapshot) -> Snapshot:
         """Store a new key and its request, in place of one that does not fit any more."""
@@ -220,8 +255,29 @@ class Writer:
         written = await self.store.apply(ref, body, over=snapshot.requests.get(signature))
         return with_request(snapshot, self.owner, signature, written)
 
+    async def _keep(self, action: KeepOriginal, snapshot: Snapshot) -> Snapshot:
+        """Copy what a target has."""
+        found, before = snapshot.targets[action.target], snapshot.kept.get(action.target)
+        assert found is not None, "only what is there can be kept"
+        body = original_secret(self.owner, action.target, found, action.revisions)
+        ref = action.ref(self.spec).within(self.owner.namespace)
+        written = await self.store.apply(ref, body, over=None if before is None else before.secret)
+        kept = originals.read_kept(self.spec, action.target, written)
+        assert kept is not None, "what was just kept can be read"
+        return with_kept(snapshot, self.spec, action.target, kept, self._against(snapshot))
+
+    async def _give_back(self, name: str, snapshot: Snapshot) -> Snapshot:
+        """Write a target's object as it was before it was taken over."""
+        target = self.spec.target(name)
+        body = ca_kind_of(target).restored(target, snapshot.kept[name].found)
+        written = await self._put(target.ref, body, snapshot.targets[name])
+        return with_target(snapshot, self.spec, name, written, self._against(snapshot))
+
     async def _signer(self, action: WriteCA, snapshot: Snapshot) -> KeyPair:
         current, target = snapshot.targets[action.target], self.spec.target(action.target)
+        kept = snapshot.kept.get(action.target)
+        if kept is not None and action.signer == snapshot.observed.originals[action.target].signer:
+            return kept.ca.signer
         if not action.issue:
             assert current is not None, "an intermediate is kept only where there is one"
             return ca_kind_of(target).signer(current)
@@ -233,40 +289,6 @@ class Writer:
         assert isinstance(answer, Certificate), "what takes time to sign is waited for (core/signing.py)"
         return answered(snapshot.requests[signature], answer)
 
-    def _prove(self, target: TargetSpec, signer: KeyPair, content: Content, snapshot: Snapshot, *, issue: bool) -> None:
-        """Prove {signer before, signer after} x {bundle before, bundle after}: all that peers may hold."""
-        kind, current = ca_kind_of(target), content.current
-        signers, bundles = [signer], [tuple(root.certificate for root in content.bundle)]
-        state = snapshot.observed.targets[target.name]
-        if isinstance(state, Published) and state.intact and current is not None:
-            before = kind.signer(current)
-            bundles += [kind.bundle(current)] if state.bundle else []
-            signers += [before] if before.certificate != signer.certificate else []
-        for each in signers:
-            if (issue and each is signer) or self._is_valid(each.certificate, bundles):
-                self._prove_one(each, bundles, kind.server_names(target))
-
-    def _is_valid(self, certificate: Certificate, bundles: list[tuple[Certificate, ...]]) -> bool:
-        """Tell whether anything under a certificate is valid now: what is dead, or not yet alive, needs no proof."""
-        chain = [certificate, *(root for root in bundles[0] if root.authority_id == certificate.issuer_id)]
-        return max(each.not_before for each in chain) <= self.now <= min(each.not_after for each in chain)
-
-    def _prove_one(self, signer: KeyPair, bundles: list[tuple[Certificate, ...]], servers: tuple[str, ...]) -> None:
-        chain = encode(Cacerts(signer, bundles[0]))[CERT_CHAIN]
-        prove(signer, chain, bundles, trust_domain=self.spec.trust_domain, now=self.now, dns_names=servers)
-
     @property
     def _is_owned(self) -> bool:
         return self.spec.deletion_policy is DeletionPolicy.DELETE
-
-
-def _stamps(action: WriteCA | WriteBundle, snapshot: Snapshot) -> Stamps:
-    """Carry over since when bundle and signing root have been the same; what changes now is stamped by the write."""
-    state = snapshot.observed.targets[action.target]
-    if not isinstance(state, Published) or not isinstance(action, WriteCA):
-        return SINCE_NOW
-    signer = next(root for root in snapshot.observed.roots if root.revision == action.signer)
-    return Stamps(
-        bundle_since=state.bundle_since if state.bundle == action.bundle else None,
-        signer_since=state.signer_since if signer.signed(state.intermediate) else None,
-    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from meshca.core.actions import Plan
+from meshca.core.outcomes import Plan
 from meshca.core.situation import Situation
 from meshca.core.spec import MeshCASpec
 
@@ -47,6 +47,7 @@ class Memory:
         told: the last changes that people were told of while they could not be written down.
         repairs: how often a target's object was put back after it was edited or deleted, by the target's name.
         put_right: what was put right, by the target's name.
+        restarted: when a reader was restarted, by the target's name and its own.
     """
 
     findings: Findings | None = None
@@ -57,3 +58,4 @@ class Memory:
     told: list[tuple[str, str, str]] = field(default_factory=list)
     repairs: Counter[str] = field(default_factory=Counter)
     put_right: dict[str, Repaired] = field(default_factory=dict)
+    restarted: dict[tuple[str, str], datetime] = field(default_factory=dict)

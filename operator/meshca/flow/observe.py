@@ -14,16 +14,17 @@ from meshca.cluster.metadata import key_annotations
 from meshca.cluster.objects import Owner
 from meshca.cluster.requests import signature_of
 from meshca.cluster.rights import Grant
-from meshca.core.model import Absent, Blocked, Observed, Root, TargetState
+from meshca.core.model import Absent, Adoptable, Blocked, Observed, Root, TargetState
 from meshca.core.spec import MeshCASpec, TargetSpec
 from meshca.custody.port import Asked, Given
 from meshca.custody.table import custody_of
 from meshca.errors import MeshCAError, StoreError
+from meshca.flow import originals
 from meshca.flow.faults import internal
 from meshca.flow.snapshot import Snapshot, read_root, with_request
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.root import not_for_ztunnel, warnings
-from meshca.targets.port import Against, Wants
+from meshca.targets.port import Against, Kept, Wants
 from meshca.targets.table import ca_kind_of, kind_of
 from meshca.words.names import LABEL_MESHCA
 from meshca.words.reasons import Found
@@ -54,7 +55,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
         now: the API server's time.
         claimed: by target name, an older MeshCA that wants to write the same Secret.
         wants: tells whether a MeshCA of this name wants to write an object; None when there is none.
-        reported: the targets that the last report had as published.
+        reported: the targets that were published by the last report, or when they were last seen.
         grant: says how a right that is missing in a namespace is given.
 
     Raises:
@@ -69,13 +70,19 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     unread = _unread(found, source)
     held = {root.revision: (root, each) for each in secrets if (root := read_root(owner, each))}
     given = await _given(source, owner, spec, now, held)
-    against = Against(owner, [root for root, _ in held.values()], now, wants)
+    kept = originals.read_all(owner, spec, secrets)
+    found |= await _stand_ins(store, spec, kept, found)
+    roots = originals.with_roots([root for root, _ in held.values()], kept)
+    against = Against(owner, roots, now, wants, kept, spec.trust_domain)
     observed = _observed(spec, against, found, given).with_warnings(_exposed(owner, spec, source))
     observed = _explain_absent(observed, spec, owner, claimed, reported)
+    objects = {name: each if isinstance(each, dict) else None for name, each in found.items()}
+    observed = originals.with_originals(observed, owner, kept, objects)
     snapshot = Snapshot(
         observed=await _spare(store, spec, observed, grant),
         roots={revision: secret for revision, (_, secret) in held.items()},
-        targets={name: each if isinstance(each, dict) else None for name, each in found.items()},
+        targets=objects,
+        kept=kept,
         given=given if isinstance(given, KeyPair) else None,
         unread=unread,
     )
@@ -83,6 +90,24 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
         if (signature := signature_of(owner, secret)) is not None:
             snapshot = with_request(snapshot, owner, signature, secret)
     return snapshot
+
+
+async def _stand_ins(
+    store: Reader, spec: MeshCASpec, kept: Mapping[str, Kept], found: Mapping[str, Got | Blocked]
+) -> dict[str, Got | Blocked]:
+    """Return what stands for objects that are absent, of targets that are to be taken over, or have been."""
+    absent = [each for each in spec.issuing if found[each.name] is None and (each.adopts or each.name in kept)]
+    standing = await asyncio.gather(*(_stand_in(store, each) for each in absent))
+    return {target.name: each for target, each in zip(absent, standing, strict=True)}
+
+
+async def _stand_in(store: Reader, target: TargetSpec) -> Got | Blocked:
+    try:
+        return await kind_of(target).stand_in(store, target)
+    except StoreError as error:
+        if error.reason is Found.FORBIDDEN:
+            return None  # what may not be seen is told of before the first write
+        return StoreError(error.reason, f"what runs at {target.title} cannot be seen: {error.message}")
 
 
 def _unread(found: Mapping[str, Got | Blocked], source: Got) -> StoreError | None:
@@ -161,17 +186,17 @@ def _explain_absent(
 
 
 async def _spare(store: Reader, spec: MeshCASpec, observed: Observed, grant: Grant) -> Observed:
-    """Block the targets that must not get a first object: what is there already would be harmed."""
-    absent = [target for target in spec.targets if isinstance(observed.targets[target.name], Absent)]
+    """Block the targets of which nothing is ours yet and nothing must be: what is there already would be harmed."""
+    absent = [target for target in spec.targets if isinstance(observed.targets[target.name], Absent | Adoptable)]
     asked = (_look_first(store, target, spec, observed, grant) for target in absent)
-    for target, blocked in zip(absent, await asyncio.gather(*asked), strict=True):
-        observed = observed.with_target(target.name, blocked) if blocked is not None else observed
+    for target, found in zip(absent, await asyncio.gather(*asked), strict=True):
+        observed = observed.with_target(target.name, found) if found is not None else observed
     return observed
 
 
 async def _look_first(
     store: Reader, target: TargetSpec, spec: MeshCASpec, observed: Observed, grant: Grant
-) -> Blocked | None:
+) -> Blocked | Absent | None:
     try:
         return await kind_of(target).spare(store, target, spec.name, observed, grant)
     except StoreError as error:
@@ -185,7 +210,7 @@ async def _target(store: Reader, owner: Owner, grant: Grant, target: TargetSpec)
     ref = target.ref.within(owner.namespace)
     found = await _get(store, ref)
     if isinstance(found, StoreError) and found.reason is Found.FORBIDDEN:
-        return Blocked(Found.FORBIDDEN, f"{ref} may not be read; {grant(ref.namespace, ref.name)}")
+        return Blocked(Found.FORBIDDEN, f"{ref} may not be read; {grant(ref)}")
     return found
 
 

@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from meshca.core.actions import NOTHING_ASIDE, Action, Aside, Hold, Plan, Step, Wait, target_of
+from meshca.core.actions import Action, target_of
 from meshca.core.conditions import Trouble
-from meshca.core.model import Absent, Blocked, Observed, TargetState
+from meshca.core.model import Absent, Adoptable, Blocked, Observed, TargetState
+from meshca.core.outcomes import NOTHING_ASIDE, Aside, Hold, Plan, Step, Wait
 from meshca.core.status import next_wake
 from meshca.errors import ConflictError, MeshCAError, StoreError
 from meshca.flow.refusals import is_for_people, is_lasting
@@ -49,7 +50,9 @@ class Pass:
 
     def _state(self, name: str, state: TargetState) -> TargetState:
         holds = [hold for action, hold in self.aside.actions.items() if target_of(action) == name]
-        if isinstance(state, Absent) and (hold := next(iter(holds), self.aside.objects.get(f"target {name}"))):
+        if isinstance(state, Absent | Adoptable) and (
+            hold := next(iter(holds), self.aside.objects.get(f"target {name}"))
+        ):
             return Blocked(hold.reason, hold.message, is_transient=isinstance(hold, Wait))
         return state
 

@@ -15,9 +15,11 @@ from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.first_look import FirstLook
 from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
-from meshca.core.actions import Obstacle, Plan, Step, WriteCA
+from meshca.core.actions import WriteCA
 from meshca.core.conditions import Trouble
 from meshca.core.model import Observed
+from meshca.core.outcomes import Obstacle, Plan, Step
+from meshca.core.remembered import reported_targets
 from meshca.core.rotation import plan
 from meshca.core.situation import Situation, situate
 from meshca.core.spec import MeshCASpec
@@ -26,7 +28,6 @@ from meshca.core.status import (
     has_copies,
     invalid_status,
     is_reported_elsewhere,
-    reported_targets,
     troubled_status,
 )
 from meshca.errors import MeshCAError, StoreError
@@ -142,7 +143,7 @@ class Reconciler:
                 now,
                 claimed=self._registry.claimed(resource),
                 wants=self._registry.wants,
-                reported=reported_targets(resource.status),
+                reported=reported_targets(resource.status, spec.targets),
                 grant=self._grant,
             )
         except StoreError as error:

@@ -8,7 +8,8 @@ may be different the next time does not.
 import re
 
 from meshca.cluster.rights import Grant
-from meshca.core.actions import Action, DestroyRoot, DropRequest, Hold, Obstacle, Wait, WriteBundle, WriteCA
+from meshca.core.actions import Action, DestroyRoot, DropRequest, WriteBundle, WriteCA
+from meshca.core.outcomes import Hold, Obstacle, Wait
 from meshca.core.spec import MeshCASpec
 from meshca.errors import ConflictError, MeshCAError, StoreError
 from meshca.words.reasons import Found, Reason
@@ -88,7 +89,7 @@ def _remedy(error: StoreError, action: Action, spec: MeshCASpec, namespace: str,
 def _right(action: Action, spec: MeshCASpec, namespace: str, grant: Grant) -> str:
     ref = action.ref(spec)
     if ref.namespace:  # else it is in the operator's own
-        return grant(ref.namespace, ref.name)
+        return grant(ref)
     return (
         f"restore the operator's own Role and RoleBinding in namespace {namespace} (helm upgrade, or deploy/rbac.yaml)"
     )

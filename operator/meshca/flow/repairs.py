@@ -1,14 +1,16 @@
 """Which differences were put right lately: one that comes back is not put right again at once.
 
 A policy or a controller that owns a label of ours would be fought without end, and
-each round is a write and an Event. Lost at a restart, which costs one round more.
+each round is a write and an Event; one that sets a restart of istiod back, with
+restarts. Lost at a restart, which costs one round more.
 """
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from meshca.core.actions import Action, WriteBundle, WriteCA
+from meshca.core.actions import Action, Restart, WriteBundle, WriteCA
 from meshca.core.model import Holding, Observed
+from meshca.core.questions import Reader
 from meshca.flow.memory import Memory, Repaired
 
 PATIENCE = timedelta(hours=1)
@@ -21,11 +23,23 @@ def note(memory: Memory, action: Action, observed: Observed, now: datetime) -> N
     if isinstance(action, WriteCA | WriteBundle) and isinstance(state, Holding) and state.wrong:
         memory.put_right[action.target] = Repaired(state.wrong, now)
 
+    if isinstance(action, Restart):
+        memory.restarted[action.target, action.reader] = now.replace(microsecond=0)
+
 
 def judge(memory: Memory, observed: Observed, now: datetime) -> Observed:
-    """Mark the targets in which something that was put right is wrong again."""
+    """Mark the targets in which something that was put right is wrong again, and the restarts that were set back."""
     for name, (wrong, at) in memory.put_right.items():
         state = observed.targets.get(name)
         if isinstance(state, Holding) and state.wrong and set(state.wrong) <= set(wrong) and now < at + PATIENCE:
             observed = observed.with_target(name, replace(state, is_undone=True))
+    for ask, answer in observed.answers.items():
+        readers = tuple(_judge_reader(memory, ask.target, each, now) for each in answer.readers)
+        observed = observed.with_answer(ask, replace(answer, readers=readers))
     return observed
+
+
+def _judge_reader(memory: Memory, target: str, reader: Reader, now: datetime) -> Reader:
+    at = memory.restarted.get((target, reader.name))
+    is_reverted = at is not None and now < at + PATIENCE and (reader.asked is None or reader.asked < at)
+    return replace(reader, is_reverted=is_reverted)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from meshca.cluster.store import Store
-from meshca.core.actions import Step
+from meshca.core.outcomes import Step
 from meshca.errors import StoreError
 from meshca.flow.registry import Resource
 from meshca.words.names import API_VERSION, FIELD_MANAGER, GROUP, KIND, Condition

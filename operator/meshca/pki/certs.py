@@ -58,10 +58,27 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A certificate and the private key of its subject (PKCS#8 PEM)."""
+    """A certificate and the private key of its subject (PKCS#8 PEM).
+
+    Attributes:
+        certificate: of a CA.
+        key_pem: its key.
+        above: the CAs between it and its root, upward; none for what a root signed, and for a root.
+    """
 
     certificate: Certificate
     key_pem: bytes = field(repr=False)
+    above: tuple[Certificate, ...] = ()
+
+    @property
+    def chain(self) -> tuple[Certificate, ...]:
+        """From it upward, without the root."""
+        return (self.certificate, *self.above)
+
+    @property
+    def chain_pem(self) -> bytes:
+        """What workloads send behind their leaf, if it signs for them: it first, then upward."""
+        return b"".join(each.pem for each in self.chain)
 
 
 def parse(pem: bytes) -> Certificate:

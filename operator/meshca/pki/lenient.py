@@ -32,12 +32,12 @@ class Item(NamedTuple):
 
 
 def items(der: bytes) -> list[Item]:
-    """Split DER into the elements that follow one another; empty when it does not end where one ends."""
+    """Split DER into the elements that follow one another, up to the first that is none.
+
+    Go's encoding/asn1 looks at no more of a structure than its fields, whatever follows them.
+    """
     found, at = [], 0
-    while at < len(der):
-        bounds = _bounds(der, at)
-        if bounds is None:
-            return []
+    while at < len(der) and (bounds := _bounds(der, at)):
         start, end = bounds
         found.append(Item(der[at], der[at:end], der[start:end]))
         at = end
@@ -59,9 +59,12 @@ def _bounds(der: bytes, at: int) -> tuple[int, int] | None:
 
 
 def sequence(der: bytes) -> list[Item]:
-    """Return what is in DER that is one SEQUENCE and nothing else; empty otherwise."""
+    """Return what is in DER that begins with a SEQUENCE; empty otherwise.
+
+    What follows a private key (PKCS #8, SEC 1) is ignored by Go's crypto/x509.
+    """
     found = items(der)
-    return items(found[0].content) if len(found) == 1 and found[0].tag == SEQUENCE else []
+    return items(found[0].content) if found and found[0].tag == SEQUENCE else []
 
 
 # --- Certificates (RFC 5280 4.1) ----------------------------------------------

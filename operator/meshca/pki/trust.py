@@ -100,6 +100,8 @@ def _read_bundle(bundle: Sequence[Certificate]) -> Path:
 
 def _build_path(chain: Path, bundle: Path) -> Path:
     """Go upward from the signer as BoringSSL does: trusted certificates first, the first match taken for good."""
+    if chain[0] in bundle and certs.is_self_signed(chain[0]):
+        return chain[:1]
     for length, certificate in enumerate(chain, 1):
         anchor = next((root for root in bundle if _looks_like_issuer(root, certificate)), None)
         if anchor is not None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from meshca.core import schedule
-from meshca.core.actions import Plan
 from meshca.core.model import Blocked, Holding
+from meshca.core.outcomes import Plan
 from meshca.core.situation import Situation, phase
 from meshca.core.status import next_wake
 from meshca.flow.memory import Memory
@@ -183,7 +183,7 @@ GAUGES: tuple[Gauge, ...] = (
     Gauge("meshca_next_step_timestamp_seconds", "When the next thing happens by itself.", (), _of(_next_step)),
     Gauge(
         "meshca_authority_not_after_timestamp_seconds",
-        "When a root ends. State: prepared, active, sole, or retiring.",
+        "When a root ends. State: prepared, active, sole, retiring, abandoned, or adopted (somebody else's).",
         ("revision", "state"),
         authority_not_after,
     ),

@@ -18,6 +18,7 @@ from meshca.core.situation import Situation
 from meshca.core.spec import MeshCASpec
 from meshca.flow.kinds import KINDS
 from meshca.flow.memory import Memory
+from meshca.words.names import ADOPTED
 
 Json = Mapping[str, Any]
 Samples = Iterator[tuple[tuple[str, ...], float]]
@@ -70,7 +71,7 @@ def _root_ends(memory: Memory) -> Iterator[tuple[int, str, datetime, bool]]:
     """Yield every root: revision, state, end, and whether its key is there."""
     if memory.findings is not None:
         situation = memory.findings.situation
-        for root in situation.observed.roots:
+        for root in situation.roots_in_use:
             yield root.revision, situation.state_of(root), root.certificate.not_after, root.has_key
     for each in _unseen_roots(memory):
         if (end := _end(each)) is not None:
@@ -86,7 +87,8 @@ def authority_not_after(memory: Memory) -> Samples:
 def authority_key(memory: Memory) -> Samples:
     """Whether the key of each root is there, by revision and state."""
     for revision, state, _, has_key in _root_ends(memory):
-        yield (str(revision), state), float(has_key)
+        if state != ADOPTED:  # whoever has its key, it is not lost
+            yield (str(revision), state), float(has_key)
 
 
 def authority_renewal(memory: Memory) -> Samples:
@@ -105,7 +107,7 @@ def authority_renewal(memory: Memory) -> Samples:
 def intermediate_not_after(memory: Memory) -> Samples:
     """When the intermediate of each target ends."""
     for name, target in _published(memory).items():
-        yield (name,), target.intermediate.not_after.timestamp()
+        yield (name,), target.not_after.timestamp()
     for each in _unseen_targets(memory):
         if (end := _end(each.get("intermediate"))) is not None:
             yield (each["name"],), end.timestamp()
@@ -118,7 +120,8 @@ def intermediate_renewal(memory: Memory) -> Samples:
     ends = {revision: end for revision, _, end, _ in _root_ends(memory)}
     for each in _unseen_targets(memory):
         until = _end(each.get("intermediate"))
-        root_end = ends.get(each.get("rootRevision") or 0)
+        revision = each.get("rootRevision")
+        root_end = None if revision is None else ends.get(revision)
         if until is not None and (root_end is None or until < root_end):
             yield (each["name"],), schedule.renew_intermediate_at(_Known(until), wanted(memory)).timestamp()
 
@@ -126,7 +129,7 @@ def intermediate_renewal(memory: Memory) -> Samples:
 def _renewals(situation: Situation) -> Samples:
     for name, target in situation.published.items():
         signer = situation.signer_of(target)
-        at = renews_at(situation, target, signer) if signer is not None else None
+        at = renews_at(situation, target, signer) if signer is not None and not signer.adopted else None
         if at is not None:
             yield (name,), at.timestamp()
 

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from meshca import __version__
-from meshca.core.actions import Step
+from meshca.core.outcomes import Step
 from meshca.flow.registry import Registry
 from meshca.process.gauges import GAUGES, Gauge
 from meshca.words.reasons import Done, Found

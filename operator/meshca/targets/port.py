@@ -4,7 +4,7 @@ A new kind is a module that answers these questions and a line in targets/table.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -12,14 +12,33 @@ from typing import Any, Generic, TypeVar
 from meshca.cluster.access import Reader
 from meshca.cluster.objects import Owner
 from meshca.cluster.rights import Grant
-from meshca.core.model import Blocked, Observed, Root, TargetState
+from meshca.core.actions import Restart
+from meshca.core.model import Absent, Blocked, Observed, Root, TargetState
 from meshca.core.questions import Answer, AskTarget
 from meshca.core.spec import TargetSpec
+from meshca.pki.adopted import AdoptedCA
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.words.ref import Ref
 
 Json = dict[str, Any]
 T_contra = TypeVar("T_contra", bound=TargetSpec, contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Somebody else's CA that is kept.
+
+    Attributes:
+        secret: in which it is.
+        found: the object as it was found.
+        revisions: what its roots are called here, in the order of its bundle.
+        ca: what is in it.
+    """
+
+    secret: Json = field(repr=False)
+    found: Json = field(repr=False)
+    revisions: Sequence[int]
+    ca: AdoptedCA
 
 
 Wants = Callable[[str, Ref], bool | None]
@@ -35,12 +54,16 @@ class Against:
         roots: every root of this MeshCA, those that only bundles still hold included.
         now: the API server's time, for what carries no stamp of ours.
         wants: tells who else wants to write it.
+        kept: what was there before it was taken over, by target name.
+        trust_domain: of the workloads.
     """
 
     owner: Owner
     roots: Sequence[Root]
     now: datetime
     wants: Wants = lambda *_: True
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    trust_domain: str = "cluster.local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +88,7 @@ class Content:
         stamps: carried over.
         owned: True: the object is deleted with the MeshCA.
         current: what it is written over; None: it is new.
+        kept: what was there before it was taken over.
     """
 
     owner: Owner
@@ -73,6 +97,7 @@ class Content:
     stamps: Stamps
     owned: bool
     current: Json | None = field(repr=False)
+    kept: Kept | None = None
 
 
 class TargetKind(ABC, Generic[T_contra]):
@@ -90,10 +115,24 @@ class TargetKind(ABC, Generic[T_contra]):
         """Return the roots that an object of ours still trusts although their Secrets are lost."""
         return []
 
+    async def stand_in(self, cluster: Reader, target: T_contra) -> Json | None:  # the port
+        """Return an object for one that is absent: the CA that runs there, as it would stand in it; None: none.
+
+        It has no resourceVersion: to write over it is to create.
+
+        Raises:
+            StoreError: that cannot be seen.
+        """
+        _ = cluster, target
+        return None
+
     async def spare(  # the port
         self, cluster: Reader, target: T_contra, meshca: str, seen: Observed, grant: Grant
-    ) -> Blocked | None:
-        """Say why an absent object must not be made: what is there already would be harmed."""
+    ) -> Blocked | Absent | None:
+        """Say why an absent object must not be made, or another's not taken over: what runs there would be harmed.
+
+        Or tell more of one that is absent. None: it is as it was read.
+        """
         _ = cluster, target, meshca, seen, grant
         return None
 
@@ -101,6 +140,10 @@ class TargetKind(ABC, Generic[T_contra]):
         """Answer what a gate has to know of a target (core/questions.py)."""
         _ = ask, cluster, target, grant
         return Answer(None, "")
+
+    def restart(self, action: Restart, now: datetime) -> Json:
+        """Write the merge patch that restarts a reader; only for kinds whose answers name one."""
+        raise NotImplementedError(action.target, action.reader, now)
 
 
 class CAKind(TargetKind[T_contra]):
@@ -110,9 +153,21 @@ class CAKind(TargetKind[T_contra]):
     def signer(self, found: Json) -> KeyPair:
         """Return the intermediate and its key from an object that was read as Published."""
 
+    def original(self, found: Json) -> AdoptedCA:
+        """Read a CA that was taken over from the object that was kept; a kind that takes none over keeps none.
+
+        Raises:
+            PKIError: it is none.
+        """
+        raise NotImplementedError(found["metadata"]["name"])
+
     @abstractmethod
     def bundle(self, found: Json) -> tuple[Certificate, ...]:
         """Return every certificate that an object trusts."""
+
+    def restored(self, target: T_contra, found: Json) -> Json:
+        """Write an object as it was found, for one server-side apply; only for kinds that take one over."""
+        raise NotImplementedError(target.name, found["metadata"]["name"])
 
     @abstractmethod
     def server_names(self, target: T_contra) -> tuple[str, ...]:

@@ -36,6 +36,8 @@ LABEL_REQUEST = f"{GROUP}/request"
 """On the Secret of a request for an intermediate: the name of the target that it is for."""
 ANNOTATION_SIGNER = f"{GROUP}/signer"
 """On the Secret of a request: the revision of the root that is asked to sign."""
+LABEL_ORIGINAL = f"{GROUP}/original"
+"""On the Secret that keeps a CA that was taken over: the name of its target."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 ANNOTATION_INTERMEDIATE = f"{GROUP}/intermediate-sha256"
@@ -47,8 +49,14 @@ ANNOTATION_BUNDLE_SINCE = f"{GROUP}/bundle-since"
 ANNOTATION_SIGNER_SINCE = f"{GROUP}/signer-since"
 """On `cacerts`: when its signing root last changed, RFC 3339. Absent: at our last write."""
 
+CA_ROOT_CERT = "istio-ca-root-cert"
+"""The ConfigMap by which istiod tells the proxies of a namespace what to trust (istio namespacecontroller.go)."""
 CACERTS = "cacerts"
 """The Secret that istiod reads unless it is told otherwise."""
+ANNOTATION_STANDS_FOR = f"{GROUP}/stands-for"
+"""On a CA that was kept: the Secret that it was in, where that is not the target's."""
+ISTIOD = "istiod"
+"""The Deployment of istiod, where it is not one of a revision."""
 CA_CERT = "ca-cert.pem"
 CA_KEY = "ca-key.pem"
 CERT_CHAIN = "cert-chain.pem"
@@ -76,6 +84,11 @@ def request_secret_name(meshca: str, target: str, signer: int) -> str:
     return f"{meshca}.{target}.request-{signer}"
 
 
+def original_secret_name(meshca: str, target: str) -> str:
+    """Name the Secret that keeps a target's CA as it was before it was taken over."""
+    return f"{meshca}.{target}.original"
+
+
 class RootState(StrEnum):
     """How far the newest root has come. Stored as LABEL_STATE on its Secret, before anything acts on it."""
 
@@ -91,6 +104,10 @@ class RootState(StrEnum):
 
 RETIRING = "retiring"
 """What every root before the newest is called. No label says so: that there is a newer one does."""
+
+
+ADOPTED = "adopted"
+"""What a root of somebody else's is called, whose mesh is taken over."""
 
 
 class Phase(StrEnum):

@@ -40,6 +40,14 @@ class Done(StrEnum):
     """The signature of a target's next intermediate was asked for."""
     REQUEST_CLOSED = "RequestClosed"
     """A request for an intermediate was answered, or is not needed any more."""
+    ORIGINAL_KEPT = "OriginalKept"
+    """Somebody else's CA was copied, before it is taken over."""
+    ORIGINAL_RESTORED = "OriginalRestored"
+    """A target's object is again as it was before it was taken over."""
+    ORIGINAL_DELETED = "OriginalDeleted"
+    """The copy of a CA that was taken over was deleted."""
+    ISTIOD_RESTARTED = "IstiodRestarted"
+    """istiod was restarted, so that it loads a changed set of roots."""
     METADATA_CLEANED = "MetadataCleaned"
     """A key, or an owner that is gone, was taken out of an object's metadata."""
 
@@ -79,6 +87,16 @@ class Found(StrEnum):
     """There is no istiod to be asked, or no right to."""
     ISTIOD_UNKNOWN = "IstiodUnknown"
     """Whether istiod loads a changed set of roots cannot be told."""
+    RESTART_NEEDED = "RestartNeeded"
+    """istiod has to be restarted by whoever runs it."""
+    RESTART_REFUSED = "RestartRefused"
+    """istiod must not be restarted as it is."""
+    RESTART_REVERTED = "RestartReverted"
+    """Somebody set the restart of istiod back."""
+    RESTART_STUCK = "RestartStuck"
+    """A restart of istiod does not come to an end."""
+    ROOT_NOT_TOLD = "RootNotTold"
+    """istiod does not tell the workloads of a namespace to trust a root."""
     CHAIN_NOT_PROVEN = "ChainNotProven"
     """A peer would refuse what was about to be written."""
     WAITING_FOR_ROOT = "WaitingForRoot"
@@ -142,4 +160,25 @@ class Unfit(StrEnum):
     """ztunnel would drop it, and there are ambient workloads."""
 
 
-Reason = Done | Found | Unfit
+class Unadoptable(StrEnum):
+    """Why a CA that a mesh runs on cannot be taken over."""
+
+    ADOPTED_ROOT_DIFFERS = "AdoptedRootDiffers"
+    """It is not under the root that `adopt` names."""
+    ADOPTED_CA_INCOMPLETE = "AdoptedCAIncomplete"
+    """A file is missing."""
+    ADOPTED_CA_UNREADABLE = "AdoptedCAUnreadable"
+    """A file cannot be read."""
+    ADOPTED_KEY_MISMATCH = "AdoptedKeyMismatch"
+    """The key is another certificate's."""
+    ADOPTED_CHAIN_BROKEN = "AdoptedChainBroken"
+    """It leads to no root of its bundle."""
+    ADOPTED_CA_EXPIRED = "AdoptedCAExpired"
+    """It has expired."""
+    ADOPTED_CA_REFUSED = "AdoptedCARefused"
+    """A peer would refuse what it signs."""
+    ADOPTED_CA_MANAGED = "AdoptedCAManaged"
+    """Another tool goes on writing it."""
+
+
+Reason = Done | Found | Unfit | Unadoptable

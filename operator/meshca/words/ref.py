@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 SECRETS = "secrets"
 CONFIG_MAPS = "configmaps"
+DEPLOYMENTS = "deployments"
 
-_KINDS = {SECRETS: "Secret", CONFIG_MAPS: "ConfigMap"}
+_KINDS = {SECRETS: "Secret", CONFIG_MAPS: "ConfigMap", DEPLOYMENTS: "Deployment"}
 
 
 class Ref(NamedTuple):

@@ -76,8 +76,19 @@ WORK: dict[str, Case] = {
         "MeshCAStalled",
         {
             mesh("meshca_stalled", reason=reason): always(1)
-            for reason in ("MultiRootDisabled", "ForeignSecret", "RootKeyLost")
+            for reason in ("MultiRootDisabled", "ForeignSecret", "RootKeyLost", "RestartStuck")
         },
+    ),
+    "a restart of istiod that does not come to an end": Case(
+        "MeshCAIstiodRestartStuck",
+        {mesh("meshca_stalled", reason="RestartStuck"): always(1)},
+        (Firing("critical", NAME, "MeshCA mesh: a restart of istiod does not come to an end"),),
+    ),
+    "a restart that came to its end a minute later": Case(
+        "MeshCAIstiodRestartStuck", {mesh("meshca_stalled", reason="RestartStuck"): until(1, 1)}
+    ),
+    "a restart that is not allowed": Case(
+        "MeshCAIstiodRestartStuck", {mesh("meshca_stalled", reason="RestartRefused"): always(1)}
     ),
     "an istiod that ignores changed roots, when a rotation is wanted": Case(
         "MeshCAMultiRootDisabled",

@@ -1,4 +1,4 @@
-"""Will istiod load a changed set of roots? Read from its Deployments.
+"""Will istiod load a changed set of roots? Read from its Deployments, and from the pods that run.
 
 Stock Istio has `ISTIO_MULTIROOT_MESH` off. istiod then ignores a changed
 `root-cert.pem` together with everything else in the same update, says so only
@@ -24,7 +24,10 @@ SELECTOR = "app=istiod"
 OLDEST = (1, 20)
 """The first Istio that can take a changed set of roots without a restart."""
 
+CONTAINER = "discovery"
+"""Of istiod's pods, what reads the CA."""
 _FLAG = "ISTIO_MULTIROOT_MESH"
+_DEPLOYMENT, _POD = "Deployment", "Pod"
 _YOUR_WORD = (
     f"only if you have seen {_FLAG}=true in the running pods, of Istio 1.20 or newer, set rootReload: Live: if that is"
     " not so, the rotation is an outage at istiod's next restart"
@@ -56,6 +59,26 @@ def judge(namespace: str, deployments: Sequence[Json]) -> Answer:
     return replace(verdict, ambient=has_ambient(running))
 
 
+def judge_pods(pods: Sequence[Json], deployments: Answer) -> Answer:
+    """Tell whether every istiod that runs will load a changed set of roots.
+
+    A pod may be older than the template of its Deployment, changed by an admission webhook, or belong to none.
+
+    Args:
+        pods: that match SELECTOR, as the API server gives them.
+        deployments: what was said of their Deployments.
+    """
+    running = filter(has_not_ended, pods)
+    judged = (_judge_container(_POD, each["metadata"], each.get("spec") or {}) for each in running)
+    refused = next((verdict for verdict in judged if verdict is not None), None)
+    return deployments if refused is None else replace(refused, ambient=deployments.ambient)
+
+
+def has_not_ended(pod: Json) -> bool:
+    """Tell whether a pod runs, or is to: one that is told to end does."""
+    return (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
+
+
 def runs(deployment: Json) -> bool:
     """Tell whether a Deployment is meant to have pods."""
     return bool((deployment.get("spec") or {}).get("replicas", 1) != 0)
@@ -63,35 +86,55 @@ def runs(deployment: Json) -> bool:
 
 def has_ambient(deployments: Sequence[Json]) -> bool:
     """Tell whether an istiod among these Deployments serves ztunnels (`PILOT_ENABLE_AMBIENT`)."""
-    containers = [container for each in deployments if (container := _container(each)) is not None]
+    containers = [container for each in deployments if (container := _container(_template(each))) is not None]
     entries = [entry for container in containers for entry in container.get("env") or ()]
     return any(entry.get("name") == _AMBIENT and entry.get("value") in _TRUE for entry in entries)
 
 
+def version_of(deployment: Json) -> tuple[int, int] | None:
+    """Return major and minor version of a Deployment's Istio, as far as they can be read."""
+    container = _container(_template(deployment))
+    return None if container is None else _version(deployment["metadata"], container)
+
+
 def _judge_one(deployment: Json) -> Answer:
-    name = f"{deployment['metadata'].get('namespace', '')}/{deployment['metadata']['name']}"
-    container = _container(deployment)
+    metadata = deployment["metadata"]
+    refused = _judge_container(_DEPLOYMENT, metadata, _template(deployment))
+    return refused or _judge_rollout(_name(_DEPLOYMENT, metadata), deployment) or Answer(None, "")
+
+
+def _judge_container(kind: str, metadata: Json, spec: Json) -> Answer | None:
+    """Say why an istiod of these containers would not load a changed set of roots; None: it would."""
+    name, container = _name(kind, metadata), _container(spec)
     if container is None:
-        return Answer(Found.ISTIOD_UNKNOWN, f"Deployment {name} has no container called discovery; {_YOUR_WORD}")
-    version = _version(deployment, container)
+        return Answer(Found.ISTIOD_UNKNOWN, f"{name} has no container called discovery; {_YOUR_WORD}")
+    version = _version(metadata, container)
     if version is None:
-        message = f"the Istio version of Deployment {name} cannot be read from its image; {_YOUR_WORD}"
+        message = f"the Istio version of {name} cannot be read from its image; {_YOUR_WORD}"
         return Answer(Found.ISTIOD_UNKNOWN, message)
     if version < OLDEST:
-        message = f"Deployment {name} runs Istio {version[0]}.{version[1]}, which never loads a changed set of roots"
+        message = f"{name} runs Istio {version[0]}.{version[1]}, which never loads a changed set of roots"
         return Answer(Found.ISTIOD_TOO_OLD, f"{message}; upgrade to 1.20 or newer")
-    return _judge_flag(name, container) or _judge_rollout(name, deployment) or Answer(None, "")
+    return _judge_flag(kind, name, container)
 
 
-def _judge_flag(name: str, container: Json) -> Answer | None:
+def _judge_flag(kind: str, name: str, container: Json) -> Answer | None:
     entry: Json = next((each for each in container.get("env") or () if each.get("name") == _FLAG), {})
     if "valueFrom" in entry:
-        message = f"Deployment {name} takes {_FLAG} from elsewhere; give its value there, or {_YOUR_WORD}"
+        message = f"{name} takes {_FLAG} from elsewhere; give its value there, or {_YOUR_WORD}"
         return Answer(Found.ISTIOD_UNKNOWN, message)
     if entry.get("value") in _TRUE:
         return None
-    message = f"istiod would ignore the new root: set {_FLAG}=true on Deployment {name} (Helm: pilot.env.{_FLAG}=true)"
+    if kind == _POD:
+        remedy = f"{name} runs without {_FLAG}=true: replace it by one that has it"
+    else:
+        remedy = f"set {_FLAG}=true on {name} (Helm: pilot.env.{_FLAG}=true)"
+    message = f"istiod would ignore the new root: {remedy}, or let the operator restart it: rootReload: Restart"
     return Answer(Found.MULTI_ROOT_DISABLED, message)
+
+
+def _name(kind: str, metadata: Json) -> str:
+    return f"{kind} {metadata.get('namespace', '')}/{metadata['name']}"
 
 
 def _judge_rollout(name: str, deployment: Json) -> Answer | None:
@@ -103,7 +146,7 @@ def _judge_rollout(name: str, deployment: Json) -> Answer | None:
     is_seen = status["observedGeneration"] >= deployment["metadata"].get("generation", 0)
     if is_seen and status.get("updatedReplicas", 0) >= wanted and status.get("replicas", 0) <= wanted:
         return None
-    return Answer(Found.ISTIOD_UNKNOWN, f"Deployment {name} is being rolled out; wait until every pod is up to date")
+    return Answer(Found.ISTIOD_UNKNOWN, f"{name} is being rolled out; wait until every pod is up to date")
 
 
 def _changed_at(deployment: Json) -> datetime | None:
@@ -113,15 +156,19 @@ def _changed_at(deployment: Json) -> datetime | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def _container(deployment: Json) -> Json | None:
-    containers: Sequence[Json] = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
-    named = [each for each in containers if each.get("name") == "discovery"] or containers
+def _template(deployment: Json) -> Json:
+    return ((deployment.get("spec") or {}).get("template") or {}).get("spec") or {}
+
+
+def _container(spec: Json) -> Json | None:
+    containers: Sequence[Json] = spec.get("containers") or ()
+    named = [each for each in containers if each.get("name") == CONTAINER] or containers
     return named[0] if len(named) == 1 else None
 
 
-def _version(deployment: Json, container: Json) -> tuple[int, int] | None:
+def _version(metadata: Json, container: Json) -> tuple[int, int] | None:
     image = str(container.get("image", "")).partition("@")[0]
-    labels = deployment["metadata"].get("labels") or {}
+    labels = metadata.get("labels") or {}
     named = [image.rpartition("/")[2].partition(":")[2], *(str(labels.get(label, "")) for label in _VERSION_LABELS)]
     found = next((match for text in named if (match := _VERSION.fullmatch(text))), None)
     return None if found is None else (int(found[1]), int(found[2]))

@@ -27,14 +27,12 @@ from meshca.errors import PKIError
 from meshca.pki import certs
 from meshca.pki.certs import Certificate
 from meshca.targets.istio import istiod
-from meshca.words.names import CACERTS
+from meshca.words.names import CA_ROOT_CERT, CACERTS
 from meshca.words.reasons import Found
 from meshca.words.text import when
 
 Json = Mapping[str, Any]
 
-CONFIG_MAP = "istio-ca-root-cert"
-"""What istiod tells the proxies of a namespace to trust (istio namespacecontroller.go); key ROOT_CERT."""
 CA_SECRET = "istio-ca-secret"
 """istiod's self-signed CA (istio security/pkg/pki/ca/ca.go); its certificate is under the key CA_CERT."""
 
@@ -53,7 +51,7 @@ class Traces:
     """What a mesh leaves in the namespace of its istiod.
 
     Attributes:
-        published: `root-cert.pem` of the ConfigMap CONFIG_MAP, empty if it has none; None without that ConfigMap.
+        published: `root-cert.pem` of the ConfigMap CA_ROOT_CERT, empty if it has none; None without that ConfigMap.
         own_ca: the certificate in the Secret CA_SECRET, empty if it has none; None without that Secret.
         deployments: istiod's, as the API server gives them.
     """
@@ -101,9 +99,46 @@ def judge(target: TargetSpec, traces: Traces, ours: Ours, *, was_published: bool
     if roots and not strangers:
         return None
     named = _named(strangers)
-    return _blocked(
-        _running(target, named) if any(map(istiod.runs, traces.deployments)) else _left(target, traces, named)
-    )
+    if not any(map(istiod.runs, traces.deployments)):
+        return _blocked(_left(target, traces, named))
+    return _blocked(_running(target, named, own_root(traces)))
+
+
+def judge_adoption(target: TargetSpec, traces: Traces, root: Certificate) -> Blocked | None:
+    """Tell why a CA that somebody put into a target's Secret is not taken over: the mesh does not run on it.
+
+    Who put a `cacerts` beside an istiod that runs on its own CA has set the trap that is described above.
+
+    Args:
+        target: whose Secret holds a CA of somebody else's.
+        traces: what there is in its namespace.
+        root: that this CA is under.
+    """
+    if traces.published is None:
+        is_unseen = traces.own_ca is not None and any(map(_is_ready, traces.deployments))
+        return _blocked(_unseen(target)) if is_unseen else None
+    trusted = _read(traces.published)
+    if root.fingerprint in fingerprints(traces.published):
+        return None
+    return _blocked(_not_loaded(target, _named(trusted)))
+
+
+def own_root(traces: Traces) -> str | None:
+    """Return the fingerprint of istiod's own CA, if that is all that the mesh runs on."""
+    own = fingerprints(traces.own_ca or b"")
+    return next(iter(own)) if len(own) == 1 and fingerprints(traces.published or b"") == own else None
+
+
+def trusted(traces: Traces, roots: Sequence[Root]) -> tuple[int, ...]:
+    """Return which of these roots the workloads of a mesh are told to trust; none where that cannot be seen."""
+    known = {root.certificate.fingerprint: root.revision for root in roots}
+    found = _read(traces.published or b"")
+    return tuple(known[each.fingerprint] for each in found if each is not None and each.fingerprint in known)
+
+
+def fingerprints(pem: bytes) -> frozenset[str]:
+    """Return the SHA-256 of every root of a bundle that can be read."""
+    return frozenset(each.fingerprint for each in _read(pem) if each is not None)
 
 
 def _read(pem: bytes) -> tuple[Certificate | None, ...]:
@@ -168,32 +203,44 @@ def _name(certificate: Certificate | None) -> str:
     return f"{certificate.subject[:200]} (SHA-256 {certificate.fingerprint}, until {when(certificate.not_after)})"
 
 
-def _stay(target: TargetSpec) -> str:
+def _stay(target: TargetSpec, own_root: str | None) -> str:
+    stay = f"the mesh goes on with the CA that it has. Or let target {target.name} name another namespace"
+    if own_root is None:
+        return f"It cannot be taken over from here. Nothing needs to be done: {stay}"
     return (
-        "It cannot be taken over yet. Nothing needs to be done: the mesh goes on with the CA that it has. Or let target"
-        f" {target.name} name another namespace"
+        "It is istiod's own CA. To have the mesh go over from it to this MeshCA without a failed handshake, put adopt:"
+        f" {{rootFingerprint: {own_root}}} into the target's istio (docs/adopting.md). Else {stay}"
     )
 
 
-def _running(target: TargetSpec, named: str) -> str:
+def _running(target: TargetSpec, named: str, own_root: str | None) -> str:
     return (
         f"a mesh runs in namespace {target.ref.namespace} on another root, {named}. Secret"
         f" {target.ref.namespace}/{target.ref.name} is not written: istiod would take it up at its next restart and"
-        f" split the mesh. {_stay(target)}"
+        f" split the mesh. {_stay(target, own_root)}"
+    )
+
+
+def _not_loaded(target: TargetSpec, named: str) -> str:
+    return (
+        f"the workloads of the mesh in namespace {target.ref.namespace} trust {named}, and not the root of the CA in"
+        f" {target.ref}: istiod has not loaded it, and would split the mesh at its next restart. It is not taken over,"
+        " and istiod must not be restarted. Keep a copy of the Secret elsewhere and take it away: istiod goes on with"
+        " the CA that it has, and then also after a restart"
     )
 
 
 def _unseen(target: TargetSpec) -> str:
     return (
         f"istiod runs in namespace {target.ref.namespace}, and which root its mesh trusts cannot be seen: there is"
-        f" neither ConfigMap {CONFIG_MAP} nor Secret {CA_SECRET}. {target.ref} is not written: if that root is another"
-        f" one, istiod's next restart would split the mesh. {_stay(target)}"
+        f" neither ConfigMap {CA_ROOT_CERT} nor Secret {CA_SECRET}. {target.ref} is not written: if that root is"
+        f" another one, istiod's next restart would split the mesh. {_stay(target, None)}"
     )
 
 
 def _left(target: TargetSpec, traces: Traces, named: str) -> str:
     namespace = target.ref.namespace
-    found = {f"secret/{CA_SECRET}": traces.own_ca, f"configmap/{CONFIG_MAP}": traces.published}
+    found = {f"secret/{CA_SECRET}": traces.own_ca, f"configmap/{CA_ROOT_CERT}": traces.published}
     left = " ".join(name for name, content in found.items() if content is not None)
     return (
         f"no istiod runs in namespace {namespace}, but {left} is left of a mesh on another root, {named}. Secret"

@@ -9,7 +9,8 @@ from typing import Any
 from meshca.cluster import metadata
 from meshca.cluster.objects import Owner, data_of, is_of
 from meshca.core.model import Blocked, Root
-from meshca.pki import certs, holder
+from meshca.errors import PKIError
+from meshca.pki import adopted, certs, holder
 from meshca.pki.cacerts import Content as Files
 from meshca.pki.cacerts import decode
 from meshca.targets.port import Against
@@ -125,10 +126,22 @@ def why_foreign(secret: Json, content: Files, signer: Root | None, against: Agai
     if TLS_CERT in data or secret.get("type") == TLS_SECRET_TYPE:
         return f"has {TLS_CERT}, which istiod prefers to the files written here; {_KEEP}"
     if signer is None and not is_marked(against.owner, secret):
-        return f"was not made by this MeshCA; {_KEEP}"
+        return f"was not made by this MeshCA; {_adopt(secret)}{_KEEP}"
     if not (signer and content.key_matches) and _is_another_ca(secret, against.roots):
         return _REPLACED.format(_LOADS if holder.would_load(data_of(secret), against.now) else _REFUSES)
     return None
+
+
+def _adopt(secret: Json) -> str:
+    """Give the line that has a CA taken over, where it can be."""
+    try:
+        root = adopted.read(data_of(secret), "").root
+    except PKIError:
+        return ""
+    return (
+        f"to take the mesh over from its root, {root.subject[:100]}, without a failed handshake, put adopt:"
+        f" {{rootFingerprint: {root.fingerprint}}} into the target's istio (docs/adopting.md); else "
+    )
 
 
 def is_marked(owner: Owner, secret: Json) -> bool:

@@ -1,22 +1,23 @@
-"""Looking for a mesh that runs already, where a target has no Secret yet. Reads only; targets/mesh.py judges.
+"""Looking for a mesh that runs already, where a target has no Secret of ours yet. Reads only; mesh.py judges.
 
 Asked for in the passes that may make a target's first Secret, so never in the steady state.
 """
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from meshca.cluster.access import Reader
 from meshca.cluster.objects import data_of
 from meshca.cluster.rights import Grant
-from meshca.core.model import Absent, Blocked, Observed
+from meshca.core.model import Absent, Adoptable, Blocked, Observed
 from meshca.core.spec import TargetSpec
 from meshca.errors import StoreError
 from meshca.pki.certs import Certificate
-from meshca.targets.istio import istiod, mesh
+from meshca.targets.istio import istiod, mesh, told
 from meshca.targets.istio.mesh import Ours, Traces
-from meshca.words.names import CA_CERT, ROOT_CERT
+from meshca.words.names import CA_CERT, CA_ROOT_CERT
 from meshca.words.reasons import Found
 from meshca.words.ref import CONFIG_MAPS, Ref
 
@@ -24,8 +25,12 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 
-async def look(cluster: Reader, target: TargetSpec, meshca: str, seen: Observed, grant: Grant) -> Blocked | None:
-    """Say why a target's first Secret must not be written: a mesh runs there on another root, or that cannot be seen.
+async def look(
+    cluster: Reader, target: TargetSpec, meshca: str, seen: Observed, grant: Grant
+) -> Blocked | Absent | None:
+    """Say why nothing must be written to a target: a mesh runs there on another root, or that cannot be seen.
+
+    Where it may be written, a target that is absent is told with what its workloads trust.
 
     Raises:
         StoreError: the API server failed.
@@ -35,28 +40,33 @@ async def look(cluster: Reader, target: TargetSpec, meshca: str, seen: Observed,
     traces = await _look(cluster, grant, target)
     if isinstance(traces, Blocked):
         return traces
+    state = seen.targets[target.name]
+    if isinstance(state, Adoptable):
+        return mesh.judge_adoption(target, traces, state.root)
     ours = Ours(meshca=meshca, roots=seen.roots, given=seen.given if isinstance(seen.given, Certificate) else None)
-    was_published = seen.targets[target.name] == Absent(was_published=True)
-    return mesh.judge(target, traces, ours, was_published=was_published)
+    blocked = mesh.judge(target, traces, ours, was_published=state == Absent(was_published=True))
+    if blocked is None and isinstance(state, Absent):
+        return replace(state, trusted=mesh.trusted(traces, seen.roots))
+    return blocked
 
 
 async def _look(cluster: Reader, grant: Grant, target: TargetSpec) -> Traces | Blocked:
     where = target.ref.namespace
-    published, own_ca, deployments = await asyncio.gather(
-        _allowed(_published(cluster, where)),
-        _allowed(_own_ca(cluster, where)),
-        _allowed(cluster.list_deployments(where, istiod.SELECTOR)),
+    roots, own_ca, deployments = await asyncio.gather(
+        allowed(published(cluster, where)),
+        allowed(_own_ca(cluster, where)),
+        allowed(cluster.list_deployments(where, istiod.SELECTOR)),
     )
     refused = {
-        f"get ConfigMap {mesh.CONFIG_MAP}": published,
+        f"get ConfigMap {CA_ROOT_CERT}": roots,
         f"get Secret {mesh.CA_SECRET}": own_ca,
         "list Deployments": deployments,
     }
     missing = [right for right, answer in refused.items() if isinstance(answer, StoreError)]
-    if missing or isinstance(published, StoreError) or isinstance(own_ca, StoreError):
+    if missing or isinstance(roots, StoreError) or isinstance(own_ca, StoreError):
         return _forbidden(target, missing, grant)
     assert not isinstance(deployments, StoreError)
-    return Traces(published=published, own_ca=own_ca, deployments=deployments)
+    return Traces(published=roots, own_ca=own_ca, deployments=deployments)
 
 
 def _forbidden(target: TargetSpec, missing: list[str], grant: Grant) -> Blocked:
@@ -64,14 +74,15 @@ def _forbidden(target: TargetSpec, missing: list[str], grant: Grant) -> Blocked:
         f"the operator may not {', '.join(missing)} in namespace {target.ref.namespace}, so it cannot see whether a"
         f" mesh runs there on another root, and does not write {target.ref}. Bring its"
         " ClusterRoles up to date (helm upgrade, or deploy/rbac.yaml of this version); if they are,"
-        f" {grant(*target.ref[:2])}"
+        f" {grant(target.ref)}"
     )
     return Blocked(Found.FORBIDDEN, message)
 
 
-async def _published(cluster: Reader, namespace: str) -> bytes | None:
-    found = await cluster.get(Ref(namespace, mesh.CONFIG_MAP, CONFIG_MAPS))
-    return None if found is None else str((found.get("data") or {}).get(ROOT_CERT, "")).encode(errors="replace")
+async def published(cluster: Reader, namespace: str) -> bytes | None:
+    """Return what istiod tells proxies to trust; None: nothing. Raises StoreError."""
+    found = await cluster.get(Ref(namespace, CA_ROOT_CERT, CONFIG_MAPS))
+    return None if found is None else told.published(found)
 
 
 async def _own_ca(cluster: Reader, namespace: str) -> bytes | None:
@@ -84,7 +95,7 @@ def _only(secret: Json, key: str) -> Json:
     return {name: value for name, value in (secret.get("data") or {}).items() if name == key}
 
 
-async def _allowed(request: Awaitable[T]) -> T | StoreError:
+async def allowed(request: Awaitable[T]) -> T | StoreError:
     """Wait for an answer; a refusal is one."""
     try:
         return await request

@@ -3,17 +3,19 @@
 Owns its annotations and the proof that it is ours. Makes and reads JSON; sends nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from meshca.cluster import metadata
-from meshca.cluster.objects import Owner, data_of, encode_data, join_revisions, read_revision
+from meshca.cluster.objects import Owner, data_of, encode_data, join_revisions, noted_revisions
 from meshca.core.model import Absent, Blocked, Damaged, Published, Root, TargetState
 from meshca.core.situation import newest_first
+from meshca.errors import PKIError
 from meshca.pki import certs
-from meshca.pki.cacerts import Cacerts, decode, encode, read_bundle
+from meshca.pki.cacerts import Cacerts, decode, encode, read_bundle, tail_of
 from meshca.pki.cacerts import Content as Files
 from meshca.pki.certs import Certificate, KeyPair
+from meshca.targets.istio import adoption
 from meshca.targets.istio.ownership import claim, is_marked, is_older, why_foreign
 from meshca.targets.port import Against, Content, Stamps
 from meshca.words.names import (
@@ -26,6 +28,7 @@ from meshca.words.names import (
     CA_CRL,
     CA_KEY,
     CACERTS_KEYS,
+    ROOT_CERT,
 )
 from meshca.words.reasons import Found
 from meshca.words.ref import Ref
@@ -44,13 +47,41 @@ def manifest(ref: Ref, content: Content) -> Json:
     owner, signer = content.owner, content.signer
     assert signer is not None, "istiod signs"
     bundle = [root.certificate for root in content.bundle]
+    data = encode(Cacerts(signer, tuple(bundle), _tail(content)))
+    if len(data[ROOT_CERT]) > certs.MAX_BUNDLE_BYTES:
+        message = f"its trust bundle would have {len(data[ROOT_CERT])} bytes; Envoy reads {certs.MAX_BUNDLE_BYTES}"
+        raise PKIError(Found.CHAIN_NOT_PROVEN, f"{message}: take roots out of it that nothing is under")
     annotations = _annotations(owner, signer.certificate, [root.revision for root in content.bundle])
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": owner.metadata(ref, annotations | _stamped(content.stamps), owned=content.owned),
         "type": (content.current or {}).get("type") or OPAQUE,
-        "data": encode_data(encode(Cacerts(signer, tuple(bundle)))),
+        "data": encode_data(data),
+    }
+
+
+def _tail(content: Content) -> bytes:
+    """Return what `root-cert.pem` goes on with as it was found, while somebody else's roots are in it."""
+    if content.kept is not None:
+        return content.kept.ca.root_file
+    return _adopted_tail(data_of(content.current), content.bundle) if content.current is not None else b""
+
+
+def _adopted_tail(data: Mapping[str, bytes], roots: Iterable[Root]) -> bytes:
+    tail, theirs = tail_of(data), {root.certificate for root in roots if root.adopted}
+    return tail if theirs and theirs >= set(read_bundle({ROOT_CERT: tail})) else b""
+
+
+def restored(ref: Ref, found: Json) -> Json:
+    """Write a Secret as it was found, as one object for server-side apply."""
+    metadata = {key: value for key, value in found["metadata"].items() if key in {"labels", "annotations"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata | {"name": ref.name, "namespace": ref.namespace},
+        "type": found.get("type") or OPAQUE,
+        "data": found["data"],
     }
 
 
@@ -71,7 +102,7 @@ def _annotations(owner: Owner, intermediate: Certificate, revisions: Sequence[in
 def signer_pair(secret: Json) -> KeyPair:
     """Return the intermediate and its key from a target's Secret that has been read as sound."""
     data = data_of(secret)
-    return KeyPair(certs.parse(data[CA_CERT]), data[CA_KEY])
+    return KeyPair(certs.parse(data[CA_CERT]), data[CA_KEY], decode(data).above)
 
 
 def bundle_of(secret: Json) -> tuple[Certificate, ...]:
@@ -95,20 +126,31 @@ def lost_roots(secret: Json, against: Against) -> list[Root]:
         if revision in taken and _is_in_use(secret, certificate):
             revision = max(taken) + 1  # another root has come to its number: this one signs, and must not be overlooked
         if revision not in taken:
-            lost.append(Root(revision=revision, certificate=certificate, has_key=False))
+            lost.append(Root(revision=revision, certificate=certificate, has_key=False, adopted=revision < 1))
             taken.add(revision)
     return lost
 
 
-def read_target(ref: Ref, secret: Json | None, against: Against) -> TargetState:
-    """Read a target's Secret: absent, ours, or not ours and never to be touched."""
+def read_target(name: str, ref: Ref, adopt: str | None, secret: Json | None, against: Against) -> TargetState:
+    """Read a target's Secret: absent, ours, or not ours and touched only if the spec says to take it over.
+
+    Args:
+        name: of the target.
+        ref: its Secret.
+        adopt: SHA-256 of the root of somebody else's CA that is to be taken over.
+        secret: as the API server gives it.
+        against: what is known.
+    """
     if secret is None:
         return Absent()
-    content = decode(data_of(secret))
-    signer = _signer(content, against.roots)
+    data, marked = data_of(secret), is_marked(against.owner, secret)
+    content = decode(data, _adopted_tail(data, against.roots))
+    signer = _signer(content, [root for root in against.roots if marked or not root.adopted])
     claimed = claim(against.owner, str(ref), secret, signer, lambda other: against.wants(other, ref))
     if claimed is not None:
         return claimed
+    if adopt is not None and signer is None and not marked:
+        return adoption.judge(name, ref, adopt, secret, against)
     stranger = why_foreign(secret, content, signer, against)
     if stranger is not None:
         return Blocked(Found.FOREIGN_SECRET, f"{ref} {stranger}")
@@ -119,8 +161,10 @@ def _signer(content: Files, roots: Sequence[Root]) -> Root | None:
     intermediate = content.intermediate
     if intermediate is None:
         return None
-    named = (root for root in roots if root.signed(intermediate))
-    return next((root for root in named if certs.issued_by(intermediate, root.certificate)), None)
+    top = (intermediate, *content.above)[-1]
+    # Ours are right below their root; what else is found there was made with a key of ours by somebody.
+    named = (root for root in roots if root.signed(top) and (root.adopted or not content.above))
+    return next((root for root in named if root.certificate == top or certs.issued_by(top, root.certificate)), None)
 
 
 def _holding(secret: Json, content: Files, signer: Root | None, against: Against) -> Published | Damaged:
@@ -133,6 +177,7 @@ def _holding(secret: Json, content: Files, signer: Root | None, against: Against
         intermediate=sound,
         signer_since=metadata.stamp(secret["metadata"], ANNOTATION_SIGNER_SINCE, held["written_at"]),
         exposed=metadata.exposes(secret, CA_KEY),
+        above=content.above,
     )
 
 
@@ -156,11 +201,13 @@ def _held(secret: Json, content: Files, bundle: tuple[int, ...], against: Agains
 
 def _revisions(content: Files, roots: Sequence[Root]) -> tuple[int, ...]:
     known = {root.certificate.fingerprint: root.revision for root in roots}
-    return tuple(known[each.fingerprint] for each in content.bundle if each.fingerprint in known)
+    found = dict.fromkeys(known[each.fingerprint] for each in content.bundle if each.fingerprint in known)
+    theirs = {root.revision for root in roots if root.adopted}  # in whatever order their file has them
+    return (*(each for each in found if each not in theirs), *newest_first(theirs & found.keys()))
 
 
 def _is_canonical(content: Files, bundle: tuple[int, ...]) -> bool:
-    return content.canonical and len(bundle) == len(content.bundle) and bundle == newest_first(bundle)
+    return content.canonical and len(bundle) == len(set(content.bundle)) and bundle == newest_first(bundle)
 
 
 def _wrong(owner: Owner, meta: Json, content: Files, bundle: tuple[int, ...]) -> tuple[str, ...]:
@@ -186,6 +233,5 @@ def _is_in_use(secret: Json, root: Certificate) -> bool:
 
 
 def _noted_revisions(secret: Json, count: int) -> list[int | None]:
-    noted = str((secret["metadata"].get("annotations") or {}).get(ANNOTATION_REVISIONS, "")).split(",")
-    revisions = [read_revision(each) for each in noted]
+    revisions = noted_revisions(secret)
     return revisions if len(revisions) == count and None not in revisions else [None] * count

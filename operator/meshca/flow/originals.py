@@ -1,0 +1,73 @@
+"""Somebody else's CAs that are kept: read back with the roots that they trust, and tied to what a pass has seen."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from meshca.cluster.objects import Owner, is_of
+from meshca.cluster.originals import read_original, stands_for, target_of
+from meshca.core.model import Observed, Original, Root
+from meshca.core.spec import MeshCASpec
+from meshca.errors import PKIError
+from meshca.targets.port import Kept
+from meshca.targets.table import ca_kind_of
+
+Json = dict[str, Any]
+
+
+def read_all(owner: Owner, spec: MeshCASpec, secrets: Iterable[Json]) -> dict[str, Kept]:
+    """Return what is kept, by target name."""
+    known = {target.name: target for target in spec.issuing}
+    found = {name: secret for secret in secrets if (name := target_of(owner, secret)) in known and name is not None}
+    everything = {name: read_kept(spec, name, secret) for name, secret in found.items()}
+    return {name: kept for name, kept in everything.items() if kept is not None}
+
+
+def read_kept(spec: MeshCASpec, target: str, secret: Json) -> Kept | None:
+    """Read what is kept of a target; None when it cannot be read."""
+    whole = read_original(secret)
+    if whole is None:
+        return None
+    found, revisions = whole
+    try:
+        ca = ca_kind_of(spec.target(target)).original(found)
+    except PKIError:
+        return None
+    return Kept(secret, found, revisions, ca) if len(revisions) == len(ca.bundle) else None
+
+
+def roots_of(kept: Kept, known: Sequence[Root]) -> list[Root]:
+    """Return the roots of somebody else's CA, by the names that they have here."""
+    by_certificate = {root.certificate: root for root in known}
+    return [
+        by_certificate.get(certificate) or Root(revision=revision, certificate=certificate, has_key=False, adopted=True)
+        for revision, certificate in zip(kept.revisions, kept.ca.bundle, strict=True)
+    ]
+
+
+def with_roots(known: Sequence[Root], kept: Mapping[str, Kept]) -> list[Root]:
+    """Return the roots that there are together with those of every CA that is kept."""
+    roots = {root.revision: root for each in kept.values() for root in roots_of(each, known)}
+    return sorted((roots | {root.revision: root for root in known}).values(), key=lambda root: root.revision)
+
+
+def with_originals(
+    observed: Observed, owner: Owner, kept: Mapping[str, Kept], objects: Mapping[str, Json | None]
+) -> Observed:
+    """Return the same with everything that is kept."""
+    originals = {name: _original(each, observed, owner, objects.get(name)) for name, each in kept.items()}
+    return replace(observed, originals=originals)
+
+
+def _original(kept: Kept, observed: Observed, owner: Owner, found: Json | None) -> Original:
+    roots = roots_of(kept, observed.roots)
+    signer = next(root.revision for root in roots if root.certificate == kept.ca.root)
+    is_theirs = found is not None and not is_of(owner, found) and found.get("data") == kept.found["data"]
+    return Original(
+        intermediate=kept.ca.signer.certificate,
+        above=kept.ca.signer.above,
+        signer=signer,
+        roots=tuple(roots),
+        in_place=is_theirs,
+        self_signed=stands_for(kept.found) is not None,
+    )
