@@ -2,7 +2,8 @@
 
 Everything is real but the size: the operator runs as its user would run it, on
 an embedded control plane; workloads that renew as Istio's proxies do make new
-handshakes with one another the whole time. KEEP=1 leaves it running.
+handshakes with one another the whole time. KEEP=1 leaves it running. ADOPT=1
+shows a mesh on istiod's own CA that is taken over instead.
 """
 
 import asyncio
@@ -34,7 +35,9 @@ from demo.story import (
     start_mesh,
     start_operator,
 )
-from demo.verdict import judge, summarize
+from demo.takeover import judge_takeover, see_it_left_alone, see_takeover, start_own_mesh
+from demo.verdict import judge as judge_life
+from demo.verdict import summarize
 from testkit.client import RequestError
 
 FRAME_SECONDS = 0.1
@@ -43,9 +46,10 @@ LOG_TAIL = 15
 FAILED, INTERRUPTED = 1, 130
 
 
-async def perform(directory: Path, *, keep: bool) -> int:
+async def perform(directory: Path, *, keep: bool, adopt: bool) -> int:
     """Play everything in a directory of its own; return the exit code."""
-    scene, tale = Scene(), Tale()
+    scene, tale = Scene(first=0 if adopt else 1), Tale()
+    play, judge = (play_takeover, judge_takeover) if adopt else (play_life, judge_life)
     async with AsyncExitStack() as stack:
         stage = await stack.enter_async_context(Stage(directory))
         async with shown(scene):
@@ -64,7 +68,7 @@ async def perform(directory: Path, *, keep: bool) -> int:
     return 0 if is_true else FAILED
 
 
-async def play(stack: AsyncExitStack, stage: Stage, scene: Scene, tale: Tale) -> Actor:
+async def play_life(stack: AsyncExitStack, stage: Stage, scene: Scene, tale: Tale) -> Actor:
     """Play the acts; return the operator. What they need lives as long as `stack`."""
     kubeconfig = stage.directory / "kubeconfig"
     await start_cluster(stage, scene, kubeconfig)
@@ -76,6 +80,20 @@ async def play(stack: AsyncExitStack, stage: Stage, scene: Scene, tale: Tale) ->
     await be_steady(stage, scene, tale)
     await see_renewal(stage, scene, tale)
     await see_rotation(stage, scene, tale, cluster)
+    return operator
+
+
+async def play_takeover(stack: AsyncExitStack, stage: Stage, scene: Scene, tale: Tale) -> Actor:
+    """Likewise, of a mesh that runs already."""
+    kubeconfig = stage.directory / "kubeconfig"
+    await start_cluster(stage, scene, kubeconfig)
+    cluster = await stack.enter_async_context(connected(kubeconfig))
+    mesh = await start_own_mesh(stage, scene, kubeconfig)
+    await stack.enter_async_context(alongside(follow_mesh(scene, mesh)))
+    await stack.enter_async_context(alongside(follow_meshca(scene, cluster)))
+    operator = start_operator(stage, scene, kubeconfig)
+    fingerprint = await see_it_left_alone(stage, scene, tale, cluster)
+    await see_takeover(stage, scene, tale, cluster, fingerprint)
     return operator
 
 
@@ -129,12 +147,16 @@ def print_logs(actors: Sequence[Actor]) -> None:
 def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="meshca-demo-"))
     try:
-        code = asyncio.run(_until_sigterm(perform(directory, keep=os.environ.get("KEEP", "") not in {"", "0"})))
+        code = asyncio.run(_until_sigterm(perform(directory, keep=_is_set("KEEP"), adopt=_is_set("ADOPT"))))
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = INTERRUPTED
     if code != FAILED:  # then the logs in it are wanted
         shutil.rmtree(directory)
     return code
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "") not in {"", "0"}
 
 
 async def _until_sigterm(work: Coroutine[Any, Any, int]) -> int:

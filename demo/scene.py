@@ -37,6 +37,7 @@ class Scene:
     """Fed by `status_changed` and `reported`; read by the picture, the story and the verdict.
 
     Attributes:
+        first: the revision of the root that is called A.
         act: what the demo is doing, for people.
         moments: what happened, oldest first.
         versions: each version of `cacerts` that the mesh saw: (intermediate, bundle).
@@ -46,6 +47,7 @@ class Scene:
     """
 
     started: float = field(default_factory=monotonic)
+    first: int = 1
     act: str = ""
     status: Json = field(default_factory=dict)
     report: Report | None = None
@@ -94,8 +96,8 @@ class Scene:
     @property
     def rotation_names(self) -> tuple[str, str]:
         """The letters of the old and the new root, of the rotation under way, behind or to come."""
-        old, new = self._rotating or (1, 2)
-        return _letter(old), _letter(new)
+        old, new = self._rotating or (self.first, self.first + 1)
+        return self._letter(old), self._letter(new)
 
     @property
     def is_rotated(self) -> bool:
@@ -123,7 +125,7 @@ class Scene:
         """Take in the status of the MeshCA."""
         before, self.status = self.status, status
         for root in status.get("roots") or []:
-            self._roots.setdefault(root["fingerprint"], _letter(root["revision"]))
+            self._roots.setdefault(root["fingerprint"], self._letter(root["revision"]))
         if "fromRevision" in self.rotation:
             self._rotating = self.rotation["fromRevision"], self.rotation["toRevision"]
         if self.phase and before.get("phase") != self.phase:
@@ -140,9 +142,16 @@ class Scene:
         """A letter; `?` for a root that the status has not named yet."""
         return self._roots.get(fingerprint, "?" if fingerprint else "")
 
+    def met(self, fingerprint: str) -> None:
+        """Call a root A that was there before the MeshCA."""
+        self._roots.setdefault(fingerprint, self._letter(self.first))
+
     def in_letters(self, message: str) -> str:
         """The operator's sentence with our letters in place of its revisions."""
-        return REVISIONS.sub(lambda match: NUMBER.sub(lambda number: _letter(int(number[0])), match[0]), message)
+        return REVISIONS.sub(lambda match: NUMBER.sub(lambda number: self._letter(int(number[0])), match[0]), message)
+
+    def _letter(self, revision: int) -> str:
+        return chr(ord("A") + (revision - self.first) % ALPHABET)
 
     def bundle_name(self, bundle: tuple[str, ...]) -> str:
         """The letters of a bundle in its order."""
@@ -195,10 +204,6 @@ class Scene:
             if at:
                 self.rates.append((report.made - made) / (report.at - at))
             self._measured = (report.at, report.made)
-
-
-def _letter(revision: int) -> str:
-    return chr(ord("A") + (revision - 1) % ALPHABET)
 
 
 def _time(moment: str) -> datetime:

@@ -42,6 +42,7 @@ class Tale:
         renewed: its status after the intermediate's renewal; None when there was none.
         after: its status after the rotation; None when there was none.
         end: the mesh's last report.
+        is_left_alone: a mesh on another CA was not touched before that was asked for.
         is_key_destroyed: the old root's Secret is gone.
         is_stopped: the operator ended within its time on SIGTERM; None when it was left running.
         trouble: what ended the story too early.
@@ -51,6 +52,7 @@ class Tale:
     renewed: Json | None = None
     after: Json | None = None
     end: Report | None = None
+    is_left_alone: bool = False
     is_key_destroyed: bool = False
     is_stopped: bool | None = None
     trouble: str | None = None
@@ -106,7 +108,7 @@ async def be_steady(stage: Stage, scene: Scene, tale: Tale) -> None:
     """Wait until the MeshCA is ready and every workload lives on it."""
     scene.begin("waiting for the first certificates")
     await until(stage, lambda: _is_ready(scene), READY_SECONDS, "the MeshCA to become Ready")
-    await until(stage, lambda: _workloads_hold(scene, _roots(scene.status)), READY_SECONDS, "the workloads' leaves")
+    await until(stage, lambda: workloads_hold(scene, roots_of(scene.status)), READY_SECONDS, "the workloads' leaves")
     tale.before = scene.status
 
 
@@ -131,17 +133,17 @@ async def see_rotation(stage: Stage, scene: Scene, tale: Tale, cluster: Cluster)
     scene.begin("one root rotation, on demand")
     asked = now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     scene.happened(f"kubectl patch: spec.root.issuedAfter: {asked}")
-    old = _roots(scene.status)
+    old = roots_of(scene.status)
     await cluster.merge(f"{MESHCAS}/{NAME}", {"spec": {"root": {"issuedAfter": asked}}})
     await until(
         stage,
-        lambda: scene.phase == STEADY and not old & _roots(scene.status),
+        lambda: scene.phase == STEADY and not old & roots_of(scene.status),
         ROTATION_SECONDS,
         "the end of the root rotation",
     )
     await until(
         stage,
-        lambda: _workloads_hold(scene, _roots(scene.status)),
+        lambda: workloads_hold(scene, roots_of(scene.status)),
         READY_SECONDS,
         "the old root to leave every workload's bundle",
     )
@@ -175,11 +177,11 @@ def _is_ready(scene: Scene) -> bool:
     return scene.condition("Ready").get("status") == "True" and scene.phase == STEADY
 
 
-def _roots(status: dict[str, Any]) -> set[str]:
+def roots_of(status: dict[str, Any]) -> set[str]:
     return {root["fingerprint"] for root in status.get("roots") or []}
 
 
-def _workloads_hold(scene: Scene, roots: set[str]) -> bool:
+def workloads_hold(scene: Scene, roots: set[str]) -> bool:
     """Every leaf is of these roots and every bundle is exactly these, everywhere."""
     if scene.report is None:
         return False

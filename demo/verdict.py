@@ -36,24 +36,34 @@ def judge(scene: Scene, tale: Tale) -> list[Check]:
         Check(f"the root was rotated from {old} to {new}", is_rotated(tale)),
         Check(
             f"cacerts went {old} → {new}+{old} → signer {new} → {new}, one change at a time",
-            _path(scene) == [(old, old), (old, f"{new}+{old}"), (new, f"{new}+{old}"), (new, new)],
+            path_of_cacerts(scene) == [(old, old), (old, f"{new}+{old}"), (new, f"{new}+{old}"), (new, new)],
         ),
         Check(f"no bundle anywhere holds root {old}", is_gone(tale)),
         Check(f"the key of root {old} is destroyed", tale.is_key_destroyed),
         *_judge_mesh(scene, FEWEST_HANDSHAKES),
-        *([] if tale.is_stopped is None else [Check("the operator ended within 2 s of SIGTERM", tale.is_stopped)]),
+        *judge_end(tale),
     ]
 
 
 def _judge_mesh(scene: Scene, fewest: int) -> list[Check]:
+    if scene.report is None:
+        return []
+    taken = Check("no istiod refused a version of cacerts", not scene.report.refusals)
+    return [taken, *judge_handshakes(scene, fewest)]
+
+
+def judge_handshakes(scene: Scene, fewest: int) -> list[Check]:
+    """None failed, of enough; nothing to say where there was no mesh."""
     report = scene.report
     if report is None:
         return []
     handshakes = f"{report.made:,} handshakes made, {report.failed:,} failed"
-    return [
-        Check("no istiod refused a version of cacerts", not report.refusals),
-        Check(handshakes, report.made >= fewest and not report.failed),
-    ]
+    return [Check(handshakes, report.made >= fewest and not report.failed)]
+
+
+def judge_end(tale: Tale) -> list[Check]:
+    """The operator ended as it should, if it was to end."""
+    return [] if tale.is_stopped is None else [Check("the operator ended within 2 s of SIGTERM", tale.is_stopped)]
 
 
 def is_renewed(tale: Tale) -> bool:
@@ -150,7 +160,7 @@ def _durations(scene: Scene) -> str:
     return ", ".join(part for part in took if not part.startswith((STEADY, "Pending"))) or "none"
 
 
-def _path(scene: Scene) -> list[tuple[str, str]]:
+def path_of_cacerts(scene: Scene) -> list[tuple[str, str]]:
     """The versions of cacerts as (signing root, bundle), renewals left out."""
     steps = [(scene.root_name(each.root), scene.bundle_name(each.bundle)) for each in scene.versions]
     return [step for at, step in enumerate(steps) if at == 0 or steps[at - 1] != step]

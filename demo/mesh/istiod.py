@@ -89,10 +89,14 @@ class Istiod:
         refusals: why it did not take a mounted version, oldest first.
     """
 
-    def __init__(self, name: str, *, multi_root: bool = True) -> None:
-        """Args: `multi_root` is ISTIO_MULTIROOT_MESH, which stock Istio has off."""
+    def __init__(self, name: str, *, multi_root: bool = True, own_ca: KeyCertBundle | None = None) -> None:
+        """Args: `multi_root` is ISTIO_MULTIROOT_MESH, which stock Istio has off; `own_ca` is what it makes for itself.
+
+        On that it runs where no `cacerts` is mounted when it starts, and then looks for none.
+        """
         self.name = name
-        self.loaded: KeyCertBundle | None = None
+        self.loaded: KeyCertBundle | None = own_ca
+        self._own_ca = own_ca
         self.refusals: list[str] = []
         self._multi_root = multi_root
         self._mounted: Files = {}
@@ -100,6 +104,8 @@ class Istiod:
     def files_changed(self, files: Files) -> None:
         """Load a newly mounted version, or go on with the one before."""
         self._mounted = files
+        if self.loaded is not None and self.loaded is self._own_ca:
+            return
         try:
             bundle = KeyCertBundle.load(files, now())
             self._check_root_change(bundle)
@@ -112,7 +118,10 @@ class Istiod:
     def restart(self) -> None:
         """Forget everything and load what is mounted, whatever it is: the rule about root changes has no memory."""
         self.loaded = None
-        self.files_changed(self._mounted)
+        if self._own_ca is not None and not self._mounted:
+            self.loaded = self._own_ca
+        else:
+            self.files_changed(self._mounted)
 
     def _check_root_change(self, bundle: KeyCertBundle) -> None:
         if self.loaded is None:

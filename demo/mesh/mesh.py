@@ -38,11 +38,12 @@ class Settings:
 class Mesh:
     """Give it every version of the Secret by `secret_changed`; read `ledger`, `istiods` or `report()` at any time."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, own_ca: KeyCertBundle | None = None) -> None:
         self.settings = settings or Settings()
         self.ledger = Ledger()
         self.istiods = [
-            Istiod(f"istiod-{n}", multi_root=self.settings.multi_root) for n in range(1, self.settings.istiods + 1)
+            Istiod(f"istiod-{n}", multi_root=self.settings.multi_root, own_ca=own_ca)
+            for n in range(1, self.settings.istiods + 1)
         ]
         self.workloads = [
             Workload(f"app-{n}", self.istiods, self.ledger, self.settings.leaf_ttl)
