@@ -5,6 +5,7 @@ outside the tree. By hand: `python -m testkit.apiserver --kubeconfig PATH` (unti
 """
 
 import argparse
+import asyncio
 import hashlib
 import json
 import os
@@ -18,9 +19,10 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ from testkit.programs import Unavailable, kept, say
 
 VERSION = "v1.36.3"
 SOURCE = programs.GO / "kube-apiserver"
-READY_WITHIN = 60.0
+READY_WITHIN = 180.0
 """Seconds until /readyz; about five on a laptop."""
 
 
@@ -70,9 +72,28 @@ class AuditLog:
 
 @dataclass(frozen=True)
 class APIServer(Access):
-    """A running one, and the way in for system:masters."""
+    """A running one, and the way in for system:masters.
+
+    Attributes:
+        audit_log: all that it was asked.
+        home: the directory of everything that it keeps.
+        processes: etcd, if it is one of its own, and the API server.
+    """
 
     audit_log: AuditLog
+    home: Path
+    processes: tuple[Process, ...]
+
+    @asynccontextmanager
+    async def stopped(self) -> AsyncIterator[Path]:
+        """Stop it for a while, in which the directory of etcd's data may be copied or replaced."""
+        for process in reversed(self.processes):
+            process.kill()
+        yield _data(self.home)
+        for process in self.processes:
+            process.start()
+        is_ready = partial(_is_ready, self.url, self.token, _certificate(self.home))
+        await asyncio.to_thread(self.processes[-1].wait, is_ready, READY_WITHIN)
 
     def audited(self, about: str = "") -> Iterator[dict[str, Any]]:
         """Every completed request so far, as audit events: verb, requestURI, userAgent, objectRef, responseStatus.
@@ -145,18 +166,28 @@ def running(kubeconfig: Path | None = None) -> Iterator[APIServer]:
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apiserver-", ignore_cleanup_errors=True)))
         etcd_url = f"http://127.0.0.1:{free_port()}"
-        if binaries.etcd:
-            stack.enter_context(Process(_etcd(binaries.etcd, etcd_url, home), home / "etcd.log"))
+        first = [Process(_etcd(binaries.etcd, etcd_url, home), home / "etcd.log")] if binaries.etcd else []
+        for each in first:
+            stack.enter_context(each)
         port, token = free_port(), secrets.token_urlsafe(24)
         command = [str(binaries.apiserver), *_flags(home, etcd_url, port, token)]
-        environment = os.environ | {"CONTROLPLANE_DATA": str(home / "etcd")}
+        environment = os.environ | {"CONTROLPLANE_DATA": str(_data(home))}
         process = stack.enter_context(Process(command, home / "kube-apiserver.log", environment))
-        url, certificate = f"https://127.0.0.1:{port}", home / "certs" / "apiserver.crt"
+        url, certificate = f"https://127.0.0.1:{port}", _certificate(home)
         process.wait(lambda: _is_ready(url, token, certificate), READY_WITHIN)
         ca_pem = certificate.read_bytes()
         path = kubeconfig or home / "kubeconfig"
         write_kubeconfig(path, url, token, ca_pem=ca_pem, name="apiserver")
-        yield APIServer(url, token, ca_pem, path, AuditLog(home / "audit.log"))
+        log, processes = AuditLog(home / "audit.log"), (*first, process)
+        yield APIServer(url, token, ca_pem, path, log, home, processes)
+
+
+def _data(home: Path) -> Path:
+    return home / "etcd"
+
+
+def _certificate(home: Path) -> Path:
+    return home / "certs" / "apiserver.crt"
 
 
 @contextmanager
@@ -170,7 +201,7 @@ def required() -> Iterator[APIServer]:
 def _etcd(program: Path, url: str, home: Path) -> list[str]:
     peer = f"http://127.0.0.1:{free_port()}"
     options = {
-        "data-dir": str(home / "etcd"),
+        "data-dir": str(_data(home)),
         "listen-client-urls": url,
         "advertise-client-urls": url,
         "listen-peer-urls": peer,

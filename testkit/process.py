@@ -12,7 +12,7 @@ from typing import IO, Self
 
 from testkit.waiting import LOOK_SECONDS, until, wait
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds that a start may take on a busy machine; about one in fact."""
 STOP_SECONDS = 10.0
 LONGEST_LINE = 1 << 20

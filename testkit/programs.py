@@ -1,5 +1,6 @@
 """Programs that tests need: found on this machine, or made once and kept outside the tree."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -57,13 +58,17 @@ def kept(name: str, make: Callable[[Path], Path]) -> Path:
     """Return a program from the cache. If it is not there yet, `make` leaves it in a directory and returns its path."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meshca"
     program = cache / name
-    if not program.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        # Made beside its place and moved there: two test runs at once do no harm.
-        with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=cache) as directory:
-            made = make(Path(directory))
-            made.chmod(0o755)
-            made.replace(program)
+    if program.exists():
+        return program
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of the same test run may be at it
+        if not program.exists():
+            # Made beside its place and moved there: what is cut short leaves no half of a program.
+            with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=cache) as directory:
+                made = make(Path(directory))
+                made.chmod(0o755)
+                made.replace(program)
     return program
 
 

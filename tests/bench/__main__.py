@@ -95,7 +95,7 @@ class Complete:
         async with self._client.watch(CACERTS) as events:
             async for event in events:
                 secret = event["object"]
-                if set(CACERTS_KEYS) <= set(secret.get("data") or {}):
+                if event["type"] != "DELETED" and set(CACERTS_KEYS) <= set(secret.get("data") or {}):
                     self.at.setdefault(secret["metadata"]["name"], time.monotonic())
                     async with self._news:
                         self._news.notify_all()
@@ -113,6 +113,20 @@ async def one_by_one(client: Cluster, complete: Complete, count: int, prefix: st
         await client.request("POST", MESHCAS, meshca(f"{prefix}-{number}"))
         await complete.wait({f"cacerts-{prefix}-{number}"})
         taken.append((complete.at[f"cacerts-{prefix}-{number}"] - began) * 1000)
+        await asyncio.sleep(0.2)
+    return taken
+
+
+async def repairs(client: Cluster, complete: Complete, count: int) -> list[float]:
+    """Return the milliseconds from deleting a `cacerts` until there is a complete one again, one after the other."""
+    taken = []
+    for number in range(count):
+        name = f"cacerts-one-{number}"
+        complete.at.pop(name)
+        began = time.monotonic()
+        await client.delete(f"{CACERTS}/{name}")
+        await complete.wait({name})
+        taken.append((complete.at[name] - began) * 1000)
         await asyncio.sleep(0.2)
     return taken
 
@@ -182,6 +196,8 @@ async def bench(server: APIServer, count: int, directory: Path) -> None:
         print(f"resident, empty                     {operator.resident_mib():8.0f} MiB")
         taken = await one_by_one(client, complete, ONE_BY_ONE)
         print(f"apply -> complete cacerts, N=1      {statistics.median(taken):8.1f} ms p50, {max(taken):.1f} ms max")
+        taken = await repairs(client, complete, ONE_BY_ONE)
+        print(f"deleted -> complete again, N=1      {statistics.median(taken):8.1f} ms p50, {max(taken):.1f} ms max")
 
         await asyncio.sleep(2)
         before, cpu = len(list(server.audited())), operator.cpu_seconds()

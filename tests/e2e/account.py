@@ -49,6 +49,12 @@ class Account:
         await self.apply(binding | {"metadata": binding["metadata"] | {"namespace": namespace}})
         await self.until_it_may("patch", "secrets", namespace=namespace, name="cacerts")
 
+    async def restart(self, namespace: str) -> None:
+        """Let it restart the istiod of a namespace, as deploy/restart-istio-system.yaml does, and wait likewise."""
+        (binding,) = manifests("restart-istio-system.yaml")
+        await self.apply(binding | {"metadata": binding["metadata"] | {"namespace": namespace}})
+        await self.until_it_may("patch", "deployments", group="apps", namespace=namespace, name="istiod")
+
     async def serve_no_more(self, namespace: str) -> None:
         """Take that right away again, and wait until that is so."""
         await self._cluster.delete(f"{RBAC}/namespaces/{namespace}/rolebindings/meshca-target")

@@ -1,21 +1,28 @@
 """Tests that run beside one another: many scenarios in one event loop, each still a test of its own.
 
-A rotation is mostly waiting. So the first test of a kind starts every scenario of that kind which
-pytest has selected, and each test then waits for the outcome of its own.
+A rotation is mostly waiting. So the first test starts every scenario that pytest has selected, as many at a
+time as this machine carries, and each test then waits for the outcome of its own.
 """
 
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from testkit.loop import Loop
 
-PATIENCE = 240.0
+PATIENCE = 900.0
 """Seconds that a scenario may take, its turn in the queue not counted."""
+
+CALM = 0.03
+"""Seconds that the event loop may be late while one more scenario begins."""
+BREATH = 0.25
+"""Seconds after which it shows how much work a scenario is that has begun."""
+GRADUAL = 0.2
+"""The weight of the newest lateness among all."""
 
 Scenario = Callable[..., Awaitable[None]]
 Runner = Callable[[Scenario, dict[str, Any]], Awaitable[None]]
@@ -37,6 +44,40 @@ def concurrently(scenario: Scenario) -> Callable[..., None]:
     return test
 
 
+class Pace:
+    """Lets scenarios begin one after the other, as long as the event loop that they share keeps up.
+
+    A slow machine, or one that has other work, runs fewer at a time instead of all of them too slowly for their clocks.
+    """
+
+    def __init__(self) -> None:
+        self._late = 0.0
+        self._door = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        self._watching = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        """Measure for ever how late the event loop is."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + BREATH / 5
+            await asyncio.sleep(BREATH / 5)
+            self._late += GRADUAL * (clock() - due - self._late)
+
+    async def admit(self) -> None:
+        """Wait for one's turn."""
+        async with self._door:
+            await asyncio.sleep(BREATH)
+            while self._late > CALM:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(BREATH)
+
+
 class Crowd:
     """Scenarios, running.
 
@@ -44,14 +85,26 @@ class Crowd:
         items: the tests whose scenarios are started, at once or as soon as there is room.
         run: prepares what a scenario needs, runs it, and checks what must hold of every scenario.
         limit: how many run at a time.
+        pace: of all crowds in this loop. The first scenario of each waits for nothing, so that every crowd goes on.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, items: list[pytest.Function], run: Runner, limit: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, items: list[pytest.Function], run: Runner, limit: int, pace: Pace
+    ) -> None:
         room = asyncio.Semaphore(limit)
+        inside = 0
 
         async def started(item: pytest.Function) -> None:
-            async with room, asyncio.timeout(PATIENCE):
-                await run(item.obj.scenario, _arguments(item))
+            nonlocal inside
+            async with room:
+                if inside:
+                    await pace.admit()
+                inside += 1
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        await run(item.obj.scenario, _arguments(item))
+                finally:
+                    inside -= 1
 
         self._outcomes: dict[str, Future[None]] = {}
         for item in items:

@@ -14,13 +14,15 @@ import pytest
 
 from testkit.apiserver import APIServer, running
 from testkit.loop import Loop, event_loop_in_a_thread
-from tests.e2e.concurrently import Crowd, Runner, Scenario, scenarios
+from tests.e2e.concurrently import Crowd, Pace, Runner, Scenario, scenarios
 from tests.e2e.world import World, embedded_world, real_world
 
-AT_ONCE = 5
-"""How many worlds, each with an operator process, run at a time."""
+AT_ONCE = 6
+"""How many embedded worlds, each with an operator process of its own, run at a time at most."""
+SERVERS = 3
+"""How many real API servers there are for one such world after the other."""
 BESIDE_ONE_ANOTHER = 20
-"""How many scenarios share a world at a time: they mostly wait, and more would measure this machine."""
+"""How many scenarios share a world at a time at most."""
 
 
 @pytest.fixture(scope="session", params=["embedded", "real"])
@@ -38,8 +40,10 @@ def loop() -> Iterator[Loop]:
 
 @pytest.fixture(scope="session")
 def crowds(request: pytest.FixtureRequest, loop: Loop) -> Iterator[dict[tuple[str, str], Crowd]]:
-    """All scenarios that were selected, started at once: by what they take, and by kind of control plane."""
+    """All scenarios that were selected, on their way: by what they take, and by kind of control plane."""
+    pace = Pace()
     with ExitStack() as stack:
+        stack.enter_context(loop.entered(pace))
         started: dict[tuple[str, str], Crowd] = {}
         for plane in ("real", "embedded"):
             sharing, lone = (scenarios(request.session.items, plane, subject) for subject in ("mesh", "world"))
@@ -49,11 +53,11 @@ def crowds(request: pytest.FixtureRequest, loop: Loop) -> Iterator[dict[tuple[st
                 server = stack.enter_context(running()) if plane == "real" else None
                 world = stack.enter_context(loop.entered(_world(server)))
                 loop.run(world.started())
-                started["mesh", plane] = Crowd(loop.loop, sharing, _beside_others(world), BESIDE_ONE_ANOTHER)
+                started["mesh", plane] = Crowd(loop.loop, sharing, _beside_others(world), BESIDE_ONE_ANOTHER, pace)
                 stack.callback(started["mesh", plane].stop, loop)
             if lone:
-                own: APIServer | None = stack.enter_context(running()) if plane == "real" else None
-                started["world", plane] = Crowd(loop.loop, lone, _alone(own), 1 if own else AT_ONCE)
+                own = [stack.enter_context(running()) for _ in range(SERVERS if plane == "real" else 0)]
+                started["world", plane] = Crowd(loop.loop, lone, _alone(own), len(own) or AT_ONCE, pace)
                 stack.callback(started["world", plane].stop, loop)
         yield started
 
@@ -75,7 +79,7 @@ def mesh_crowd(request: pytest.FixtureRequest, plane: str) -> Crowd:
 
 @pytest.fixture(scope="session")
 def world_crowd(request: pytest.FixtureRequest, plane: str) -> Crowd:
-    """The scenarios that start operators of their own: one at a time on the real API server."""
+    """The scenarios that start operators of their own: one at a time on a real API server."""
     return _crowd(request, "world", plane)
 
 
@@ -103,12 +107,19 @@ def _beside_others(world: World) -> Runner:
     return run
 
 
-def _alone(server: APIServer | None) -> Runner:
+def _alone(servers: list[APIServer]) -> Runner:
+    is_real = bool(servers)
+
     async def run(scenario: Scenario, arguments: dict[str, Any]) -> None:
-        async with _world(server) as world:
-            with _explained(world, ""):
-                await scenario(world, **arguments)
-                await asyncio.gather(*(mesh.check() for mesh in world.meshes))
+        server = servers.pop() if is_real else None
+        try:
+            async with _world(server) as world:
+                with _explained(world, ""):
+                    await scenario(world, **arguments)
+                    await asyncio.gather(*(mesh.check() for mesh in world.meshes))
+        finally:
+            if server is not None:
+                servers.append(server)
 
     return run
 

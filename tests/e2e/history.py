@@ -43,7 +43,7 @@ class Waits:
 
 @dataclass(frozen=True)
 class Published:
-    """One version of a `cacerts` by the operator."""
+    """One version of a `cacerts` by the operator, or one that it took over."""
 
     target: str
     version: Version
@@ -51,8 +51,7 @@ class Published:
     @property
     def written(self) -> datetime:
         """By the server's stamp: at this second, or less than one later."""
-        assert self.version.applied is not None, f"{self} was not written by the operator"
-        return self.version.applied
+        return self.version.applied or self.version.edited
 
     @property
     def seen(self) -> datetime:
@@ -76,14 +75,16 @@ class Published:
         return tuple(x509.load_pem_x509_certificates(self.files["root-cert.pem"]))
 
     @cached_property
+    def chain(self) -> list[x509.Certificate]:
+        return x509.load_pem_x509_certificates(self.files["cert-chain.pem"])
+
+    @cached_property
     def issuer(self) -> x509.Certificate:
         """The root that the signer is under."""
-        for root in self.roots:
-            try:
-                self.signer.verify_directly_issued_by(root)
-            except (ValueError, TypeError, InvalidSignature):
-                continue
-            return root
+        for below in (self.signer, *self.chain):
+            for root in self.roots:
+                if _is_signed(below, root):
+                    return root
         raise AssertionError(f"{self}: its signer is under none of its own roots")
 
     @cached_property
@@ -111,13 +112,12 @@ class Published:
 
     def accepts(self, peer: "Published", at: datetime) -> bool:
         """Tell whether a workload that trusts this bundle accepts a peer whose certificate comes from that signer."""
-        chain = x509.load_pem_x509_certificates(peer.files["cert-chain.pem"])
         ca_policy = ExtensionPolicy.webpki_defaults_ca()
         leaf_policy = ExtensionPolicy.webpki_defaults_ee()
         policies = PolicyBuilder().extension_policies(ca_policy=ca_policy, ee_policy=leaf_policy)
         verifier = policies.store(Store(list(self.roots))).time(at).build_client_verifier()
         try:
-            verifier.verify(peer.leaf, chain)
+            verifier.verify(peer.leaf, peer.chain)
         except VerificationError:
             return False
         return True
@@ -135,12 +135,14 @@ class History:
         targets: for each target the versions of its Secret, foreign ones left out.
         roots: every version of every root's Secret.
         edited: resourceVersions that the test itself wrote.
+        apart: targets that were meshes of their own.
     """
 
     waits: Waits
     targets: dict[str, Sequence[Published]]
     roots: Sequence[Version]
     edited: frozenset[str]
+    apart: frozenset[str] = frozenset()
 
     def violations(self) -> list[str]:
         """Return every broken invariant, as a sentence."""
@@ -200,7 +202,7 @@ class History:
             for target, versions in self.targets.items():
                 earlier = [each for each in versions if each.seen < first.seen]
                 since = _held_since(earlier, first.issuer)
-                if not earlier:
+                if not earlier or not self._meet(target, first.target):
                     continue  # a target that came later has no workloads yet
                 if since is None or self._is_sooner(since, first, self.waits.overlap):
                     yield f"5: {first} signs under a root that {target} holds since {since or 'never'}"
@@ -222,6 +224,8 @@ class History:
         for holder, born, gone in lives:
             for peer, made, ended in lives:
                 at = max(born, made) + timedelta(seconds=1)
+                if not self._meet(holder.target, peer.target):
+                    continue
                 if at <= min(gone, ended) and at < peer.signer.not_valid_after_utc and not holder.accepts(peer, at):
                     yield f"1: a workload with the bundle of {holder} refuses one with a certificate of {peer}"
 
@@ -300,6 +304,10 @@ class History:
                     yield each
                 roots.append(each.issuer)
 
+    def _meet(self, target: str, other: str) -> bool:
+        """Tell whether workloads of two targets met from the beginning."""
+        return target == other or not {target, other} & self.apart
+
     def _is_sooner(self, before: Published, after: Published, wait: timedelta) -> bool:
         is_sooner_by_stamps = after.written - before.written < wait
         return is_sooner_by_stamps or after.seen - before.written_by + SLACK < wait
@@ -313,6 +321,14 @@ def _held_since(versions: Sequence[Published], root: x509.Certificate) -> Publis
             break
         since = each
     return since
+
+
+def _is_signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _is_given(certificate: x509.Certificate) -> bool:

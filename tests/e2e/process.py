@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 COMMAND = ("run", "--log-level=debug")
 WIDE = (*COMMAND, "--wide-watch")
 SCRAPED_EVERY = 0.25
-"""Seconds, while something is waited for: what there is of two hundred MeshCAs takes a while to read."""
+"""Seconds, while something is waited for."""
 
 Labels = dict[str, str]
 
@@ -78,21 +78,37 @@ class OperatorProcess(Process):
         """Ask its monitoring server; status 0: nobody listens."""
         return await answered(self.port, path)
 
-    async def metrics(self) -> dict[str, list[tuple[Labels, float]]]:
-        """Scrape it: samples by name. Raises ValueError for an exposition that Prometheus would refuse."""
-        status, text = await self.answer("/metrics")
-        self._scraped.append(text)
+    async def metrics(self, about: str = "") -> dict[str, list[tuple[Labels, float]]]:
+        """Scrape it: samples by name. Raises ValueError for an exposition that Prometheus would refuse.
+
+        Args:
+            about: read lines with this in them only: all that there is of two hundred MeshCAs takes a while.
+        """
         samples: dict[str, list[tuple[Labels, float]]] = {}
-        for family in text_string_to_metric_families(text) if status == 200 else ():
+        text = "".join(f"{line}\n" for line in await self._lines() if about in line)
+        for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 samples.setdefault(sample.name, []).append((sample.labels, sample.value))
         return samples
 
-    async def shows(self, holds: Callable[[dict[str, list[tuple[Labels, float]]]], bool]) -> None:
+    async def _lines(self) -> list[str]:
+        status, text = await self.answer("/metrics")
+        self._scraped.append(text)
+        return text.splitlines() if status == 200 else []
+
+    async def shows(self, holds: Callable[[dict[str, list[tuple[Labels, float]]]], bool], about: str = "") -> None:
         """Wait until something holds of its metrics. Fails when it ends instead."""
 
         async def is_so() -> bool:
-            return holds(await self.metrics())
+            return holds(await self.metrics(about))
+
+        await self.until(is_so, every=SCRAPED_EVERY)
+
+    async def exposes(self, sample: str) -> None:
+        """Wait until a line of its metrics is this; labels are in alphabetical order. Fails when it ends instead."""
+
+        async def is_so() -> bool:
+            return sample in await self._lines()
 
         await self.until(is_so, every=SCRAPED_EVERY)
 
@@ -106,7 +122,7 @@ class OperatorProcess(Process):
 
     async def leads(self) -> None:
         """Wait until it holds the lease and works."""
-        await self.shows(lambda samples: ({}, 1.0) in samples.get("meshca_leader", []))
+        await self.exposes("meshca_leader 1.0")
 
     def lines_about(self, name: str) -> str:
         """The end of its log that mentions a MeshCA."""

@@ -53,6 +53,12 @@ class Version:
         return self.obj["metadata"].get("annotations") or {}
 
     @property
+    def edited(self) -> datetime:
+        """When somebody last wrote it, by the API server's own stamp."""
+        entries = self.obj["metadata"].get("managedFields") or ()
+        return max(datetime.fromisoformat(e["time"]).astimezone(UTC) for e in entries)
+
+    @property
     def applied(self) -> datetime | None:
         """When the operator last applied it, by the API server's own stamp; cut to whole seconds."""
         entries = self.obj["metadata"].get("managedFields") or ()

@@ -9,6 +9,7 @@ import shlex
 import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,14 +19,19 @@ from testkit.client import Json
 from testkit.cluster import MESHCAS, manifests
 from tests.e2e.account import HOME, installed, rights
 from tests.e2e.concurrently import concurrently
-from tests.e2e.mesh import Mesh
+from tests.e2e.mesh import ONE_PASS, Mesh
 from tests.e2e.process import WIDE
 from tests.e2e.test_given import given
+from tests.e2e.test_restart import LOOKING, stock_istio
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.parametrize("plane", ["real"], indirect=True, scope="session")
 
-FOR_EVERYBODY = {"system:discovery"}
+RESTART = "ClusterRole meshca-restart"
+"""Of use only where it is bound, for MeshCAs that say rootReload: Restart."""
+TOLD = ("ClusterRole meshca", "list", "/configmaps", "istio-ca-root-cert")
+"""Likewise."""
+FOR_EVERYBODY = {"system:discovery", "system:basic-user"}
 """ClusterRoles that Kubernetes itself binds to whoever has authenticated, as far as they are used."""
 
 
@@ -48,7 +54,8 @@ async def test_a_whole_life_needs_every_right_that_is_granted_and_no_other(world
         mesh.namespace = "istio-system"
         await live(mesh)
         await operator.terminate()  # a watch is audited when it ends
-    await until_equal(lambda: granted("rbac.yaml") - used(account.audited(world.apiserver)), set())
+    needed = {right for right in granted("rbac.yaml") if right.role != RESTART} - {TOLD}
+    await until_equal(lambda: needed - used(account.audited(world.apiserver)), set())
     others = {right.role for right in used(account.audited(world.apiserver))} - {role for role, *_ in ALL_GRANTED}
     assert others <= {f"ClusterRole {name}" for name in FOR_EVERYBODY}
     assert account.refusals(world.apiserver) == []
@@ -72,7 +79,7 @@ async def live(mesh: Mesh) -> None:
     await mesh.change({"root": {"source": {"secret": None, "generated": {}}}})
     await mesh.settled(revision=2)
     await mesh.edit_files({"root-cert.pem": b"garbage"})
-    await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=5)
+    await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=ONE_PASS)
     await mesh.settled(revision=2)
 
 
@@ -117,6 +124,19 @@ def _needed(event: Json) -> Iterator[Right]:
 
 
 @concurrently
+async def test_a_rotation_by_restarts_needs_every_right_of_the_role_for_it(mesh: Mesh) -> None:
+    async with stock_istio(mesh):
+        await mesh.rotate()
+        await mesh.settled(revision=2, within=LOOKING)
+    rights_to_restart = {right for right in granted("rbac.yaml") if right.role == RESTART or right == TOLD}
+    places = f"/{mesh.namespace}/", "/api/v1/configmaps"
+    audited = mesh.world.account.audited(mesh.world.apiserver)
+    asked = [each for each in audited if any(place in each["requestURI"] for place in places)]
+    allowed = (each for each in asked if each["responseStatus"]["code"] < HTTPStatus.BAD_REQUEST)
+    assert rights_to_restart - used(allowed) == set()
+
+
+@concurrently
 async def test_with_the_wide_watch_granted_one_watch_serves_all_targets(world: World) -> None:
     for manifest in manifests("wide-watch.yaml"):
         await world.account.apply(manifest)
@@ -126,7 +146,7 @@ async def test_with_the_wide_watch_granted_one_watch_serves_all_targets(world: W
     await mesh.apply()
     await mesh.settled(revision=1)
     await mesh.edit_files({"root-cert.pem": b"garbage"})
-    await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=5)
+    await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=ONE_PASS)
     await operator.terminate()
     await until_equal(lambda: granted("wide-watch.yaml") - used(world.account.audited(world.apiserver)), set())
     watches = [it["requestURI"] for it in world.account.audited(world.apiserver) if it["verb"] == "watch"]
@@ -143,7 +163,7 @@ async def test_a_wide_watch_that_is_refused_is_told_of_once_and_each_target_is_w
     await mesh.apply()
     await mesh.settled(revision=1)
     await mesh.edit_files({"root-cert.pem": b"garbage"})
-    await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=5)
+    await mesh.until(lambda: "SecretRepaired" in mesh.reasons(), "it is put back", within=ONE_PASS)
     await operator.terminate()
     assert operator.output.count("bind ClusterRole meshca-wide-watch") == 1
     assert [each for each in world.account.refusals(world.apiserver) if each[1] == "/api/v1/secrets"] == [
@@ -173,7 +193,7 @@ async def test_a_right_that_is_withdrawn_is_told_of_with_the_command_that_grants
     mesh.world.expect_refusals(f"/namespaces/{mesh.namespace}/")
     await mesh.world.account.serve_no_more(mesh.namespace)
     await mesh.edit_files({"root-cert.pem": b"garbage"})
-    message = await mesh.says("Ready", "False", "Forbidden", within=20)
+    message = await mesh.says("Ready", "False", "Forbidden", within=ONE_PASS)
     command = message.split("allow it: ")[1].split(" (")[0]
     code, output = await mesh.cluster.kubectl(*shlex.split(command)[1:])
     assert code == 0, f"{command}: {output}"

@@ -16,7 +16,7 @@ from testkit.client import Json
 from testkit.cluster import CRD, SECRETS
 from testkit.controlplane import Fault
 from tests.e2e.concurrently import concurrently
-from tests.e2e.mesh import Mesh
+from tests.e2e.mesh import ONE_PASS, Mesh
 from tests.e2e.world import World, embedded_world
 
 pytestmark = pytest.mark.parametrize("plane", ["embedded"], indirect=True, scope="session")
@@ -254,7 +254,9 @@ async def test_rights_that_are_taken_away_for_a_while_are_told_of_and_survived(w
     world.embedded.faults.add(Fault(path=path, times=0, status=403))
     await mesh.rotate()
     try:
-        await mesh.until(lambda: "Forbidden" in str(mesh.status["conditions"]), "a condition tells of it", within=10)
+        await mesh.until(
+            lambda: "Forbidden" in str(mesh.status["conditions"]), "a condition tells of it", within=ONE_PASS
+        )
     finally:
         world.embedded.faults.clear()
     await mesh.settled(revision=2, within=60)

@@ -12,7 +12,7 @@ from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
 from tests.pki.factories import Made, Recipe, intermediate, p256, pkcs8, rsa_key
 
-SOON = 25.0
+SOON = 60.0
 """Seconds: a look at what a person must mend comes every fifteen, if no event comes sooner."""
 
 

@@ -75,7 +75,7 @@ def passes(samples: dict[str, Any]) -> float:
 async def asked_for(operator: OperatorProcess) -> dict[str, float]:
     """Return how many requests it made, as it counts them itself, by verb and resource: `put leases`."""
     totals: dict[str, float] = {}
-    for labels, value in (await operator.metrics())["meshca_api_requests_total"]:
+    for labels, value in (await operator.metrics("meshca_api_requests_total"))["meshca_api_requests_total"]:
         what = f"{labels['verb']} {labels['resource']}"
         totals[what] = totals.get(what, 0) + value
     return totals

@@ -23,14 +23,13 @@ from meshca.targets.table import ROWS
 from testkit.client import Json
 from testkit.cluster import MESHCAS, secret_path
 from tests.e2e.concurrently import concurrently
-from tests.e2e.mesh import Mesh
+from tests.e2e.mesh import ONE_PASS, Mesh
 from tests.e2e.refusals import HOME, REFUSALS, Refusal, Write
 from tests.e2e.test_accidents import BUNDLE, config_map_path, root_path
 from tests.e2e.world import World
 
 MOST_TRIES = 12
 """Of one write in the seconds that a refusal lasts here: a pass each time that something changes, and its retries."""
-ONE_PASS = 10.0  # seconds, on a busy machine
 LONG = {"intermediate": {"duration": "5m", "renewBefore": "1m"}, "workload": {"maxCertificateDuration": "4s"}}
 """No intermediate is due by itself, and Trust and Drain take some seconds."""
 NOTHING_MORE: Json = {}
@@ -269,16 +268,15 @@ async def another_is_renewed(mesh: Mesh) -> None:
     before = noted(mesh, "intermediate-sha256", beside(mesh))
     await mesh.change({"intermediate": {"issuedAfter": mesh.soon(0)}})
     renewed = lambda: noted(mesh, "intermediate-sha256", beside(mesh)) != before  # noqa: E731
-    await mesh.until(renewed, "the other target is renewed", within=10)
+    await mesh.until(renewed, "the other target is renewed", within=ONE_PASS)
 
 
 async def is_counted(mesh: Mesh, refusal: Refusal) -> None:
     """See it in the metrics: that this MeshCA waits, and that passes failed."""
     (operator,) = mesh.world.operators
     kind, reason = refusal.condition
-    waits = ({"name": mesh.name, "reason": reason}, 1.0)
-    await operator.shows(lambda samples: waits in samples.get(f"meshca_{kind.lower()}", []))
-    passes = (await operator.metrics())["meshca_reconcile_total"]
+    await operator.exposes(f'meshca_{kind.lower()}{{name="{mesh.name}",reason="{reason}"}} 1.0')
+    passes = (await operator.metrics("meshca_reconcile_total"))["meshca_reconcile_total"]
     assert any(labels["result"] != "ok" and count for labels, count in passes)
 
 
