@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -68,11 +67,10 @@ class OperatorProcess(Process):
         ours = (row[1] for row in rows if row[3] == listening and f"socket:[{row[9]}]" in mine)
         return {int(address.rpartition(":")[2], 16) for address in ours}
 
-    async def terminate(self) -> tuple[int, float]:
-        """SIGTERM; return the exit code, and the seconds that it took to end."""
-        sent = time.monotonic()
+    async def terminate(self) -> int:
+        """SIGTERM; return the exit code."""
         self.send(signal.SIGTERM)
-        return await self.ended(), time.monotonic() - sent
+        return await self.ended()
 
     async def answer(self, path: str) -> tuple[int, str]:
         """Ask its monitoring server; status 0: nobody listens."""

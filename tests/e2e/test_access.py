@@ -133,7 +133,9 @@ async def test_a_rotation_by_restarts_needs_every_right_of_the_role_for_it(mesh:
     audited = mesh.world.account.audited(mesh.world.apiserver)
     asked = [each for each in audited if any(place in each["requestURI"] for place in places)]
     allowed = (each for each in asked if each["responseStatus"]["code"] < HTTPStatus.BAD_REQUEST)
-    assert rights_to_restart - used(allowed) == set()
+    # Two roles let it list pods: whichever was bound first is the one that is named.
+    needed = {right[1:] for right in used(allowed)}
+    assert {right for right in rights_to_restart if right[1:] not in needed} == set()
 
 
 @concurrently
