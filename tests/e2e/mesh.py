@@ -54,7 +54,7 @@ class Mesh:
 
     # --- What people do -------------------------------------------------------
 
-    def target(self, namespace: str = "", **istio: str) -> Json:
+    def target(self, namespace: str = "", **istio: Any) -> Json:
         """Return a target of `spec.targets`; its istiod is said to load changed roots."""
         place = namespace or self.namespace
         return {"name": place, "istio": {"namespace": place, "rootReload": "Live"} | istio}
@@ -134,9 +134,12 @@ class Mesh:
         answer = await self.cluster.merge(f"{MESHCAS}/{self.name}/status", {"status": None})
         self.recorder.edits.add(answer["metadata"]["resourceVersion"])
 
-    async def add_istiod(self, *, flag: str | None = "true", image: str = "docker.io/istio/pilot:1.30.3") -> None:
+    async def add_istiod(
+        self, *, flag: str | None = "true", image: str = "docker.io/istio/pilot:1.30.3", **environment: str
+    ) -> None:
         """Create or change the Deployment of istiod in the first target's namespace."""
-        env = [] if flag is None else [{"name": "ISTIO_MULTIROOT_MESH", "value": flag}]
+        told = environment if flag is None else {"ISTIO_MULTIROOT_MESH": flag} | environment
+        env = [{"name": name, "value": value} for name, value in told.items()]
         container = {"name": "discovery", "image": image, "env": env}
         template = {"metadata": {"labels": {"app": "istiod"}}, "spec": {"containers": [container]}}
         body = {

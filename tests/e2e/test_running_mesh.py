@@ -1,6 +1,7 @@
 """A mesh that runs already is left alone on another root and helped on ours; one that is yet to come is served."""
 
 from base64 import b64encode
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -109,6 +110,35 @@ async def test_what_a_mesh_left_behind_is_removed_by_the_command_in_the_message(
     code, output = await mesh.cluster.kubectl(*command.split())
     assert code == 0, f"{command}: {output}"
     await mesh.until(lambda: mesh.is_settled, "it is served", within=RECHECK)
+
+
+async def _istio_csr(mesh: Mesh) -> None:
+    await mesh.add_istiod(ENABLE_CA_SERVER="false")
+
+
+async def _another_address(mesh: Mesh) -> None:
+    await mesh.add_istiod()
+    path = f"/api/v1/namespaces/{mesh.namespace}/configmaps/istio-sidecar-injector"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio-sidecar-injector"}}
+    await mesh.cluster.apply(path, body | {"data": {"values": '{"global": {"caAddress": "ca.example:443"}}'}})
+
+
+@pytest.mark.parametrize("set_up", [_istio_csr, _another_address])
+@pytest.mark.parametrize("adopts", [True, False])
+@concurrently
+async def test_a_mesh_on_a_ca_outside_of_istiod_is_left_alone(
+    mesh: Mesh, set_up: Callable[[Mesh], Awaitable[None]], adopts: bool
+) -> None:
+    mesh.most_roots = 0
+    ca = another_ca()
+    await publish(mesh, ca.pem)
+    await set_up(mesh)
+    adopt = {"adopt": {"rootFingerprint": certs.parse(ca.pem).fingerprint}} if adopts else {}
+    await mesh.apply({"targets": [mesh.target(**adopt)]})
+    message = await mesh.says("Stalled", "True", "ExternalCA", within=ONE_PASS)
+    assert "adopt:" not in message
+    assert mesh.condition("Ready") == ("False", "ExternalCA")
+    assert (mesh.secret(), mesh.revisions) == (None, [])
 
 
 MISSING: dict[str, tuple[dict[str, Any], str]] = {

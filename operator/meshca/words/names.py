@@ -51,6 +51,8 @@ ANNOTATION_SIGNER_SINCE = f"{GROUP}/signer-since"
 
 CA_ROOT_CERT = "istio-ca-root-cert"
 """The ConfigMap by which istiod tells the proxies of a namespace what to trust (istio namespacecontroller.go)."""
+INJECTOR = "istio-sidecar-injector"
+"""The ConfigMap that says what istiod puts into pods; an istiod of a revision has another, with its name behind."""
 CACERTS = "cacerts"
 """The Secret that istiod reads unless it is told otherwise."""
 ANNOTATION_STANDS_FOR = f"{GROUP}/stands-for"

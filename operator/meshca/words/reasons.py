@@ -127,6 +127,8 @@ class Found(StrEnum):
     """A pass found no end."""
     MESH_HAS_ANOTHER_CA = "MeshHasAnotherCA"
     """A mesh runs on a root that is not this MeshCA's."""
+    EXTERNAL_CA = "ExternalCA"
+    """The workloads of a mesh get their certificates from somebody else than istiod."""
 
 
 class Unfit(StrEnum):

@@ -86,9 +86,13 @@ def runs(deployment: Json) -> bool:
 
 def has_ambient(deployments: Sequence[Json]) -> bool:
     """Tell whether an istiod among these Deployments serves ztunnels (`PILOT_ENABLE_AMBIENT`)."""
-    containers = [container for each in deployments if (container := _container(_template(each))) is not None]
-    entries = [entry for container in containers for entry in container.get("env") or ()]
-    return any(entry.get("name") == _AMBIENT and entry.get("value") in _TRUE for entry in entries)
+    return any(environment(each).get(_AMBIENT) in _TRUE for each in deployments)
+
+
+def environment(deployment: Json) -> dict[str, str]:
+    """Return what a Deployment gives its istiod by value; of what is said twice the last counts, as for the kubelet."""
+    entries = (_container(_template(deployment)) or {}).get("env") or ()
+    return {str(each.get("name")): str(each.get("value", "")) for each in entries if "valueFrom" not in each}
 
 
 def version_of(deployment: Json) -> tuple[int, int] | None:
@@ -97,15 +101,20 @@ def version_of(deployment: Json) -> tuple[int, int] | None:
     return None if container is None else _version(deployment["metadata"], container)
 
 
+def name_of(kind: str, metadata: Json) -> str:
+    """Name an object in a message."""
+    return f"{kind} {metadata.get('namespace', '')}/{metadata['name']}"
+
+
 def _judge_one(deployment: Json) -> Answer:
     metadata = deployment["metadata"]
     refused = _judge_container(_DEPLOYMENT, metadata, _template(deployment))
-    return refused or _judge_rollout(_name(_DEPLOYMENT, metadata), deployment) or Answer(None, "")
+    return refused or _judge_rollout(name_of(_DEPLOYMENT, metadata), deployment) or Answer(None, "")
 
 
 def _judge_container(kind: str, metadata: Json, spec: Json) -> Answer | None:
     """Say why an istiod of these containers would not load a changed set of roots; None: it would."""
-    name, container = _name(kind, metadata), _container(spec)
+    name, container = name_of(kind, metadata), _container(spec)
     if container is None:
         return Answer(Found.ISTIOD_UNKNOWN, f"{name} has no container called discovery; {_YOUR_WORD}")
     version = _version(metadata, container)
@@ -131,10 +140,6 @@ def _judge_flag(kind: str, name: str, container: Json) -> Answer | None:
         remedy = f"set {_FLAG}=true on {name} (Helm: pilot.env.{_FLAG}=true)"
     message = f"istiod would ignore the new root: {remedy}, or let the operator restart it: rootReload: Restart"
     return Answer(Found.MULTI_ROOT_DISABLED, message)
-
-
-def _name(kind: str, metadata: Json) -> str:
-    return f"{kind} {metadata.get('namespace', '')}/{metadata['name']}"
 
 
 def _judge_rollout(name: str, deployment: Json) -> Answer | None:

@@ -19,7 +19,7 @@ from meshca.pki import adopted
 from meshca.pki.adopted import AdoptedCA
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.pki.trust import istiod_names
-from meshca.targets.istio import istiod, restart, running_istiod, running_mesh, secret, self_signed
+from meshca.targets.istio import external, istiod, restart, running_istiod, running_mesh, secret, self_signed
 from meshca.targets.port import Against, CAKind, Content
 from meshca.words.names import CACERTS
 from meshca.words.reasons import Found
@@ -154,6 +154,8 @@ class Istio(CAKind[IstioTarget]):
         namespace = target.ref.namespace
         try:
             deployments = await cluster.list_deployments(namespace, istiod.SELECTOR)
+            if target.asks and (elsewhere := external.judge(target, deployments)):
+                return Answer(Found.EXTERNAL_CA, elsewhere)
             found = istiod.judge(namespace, deployments)
             if target.asks and found.reason is None:
                 found = istiod.judge_pods(await _pods(cluster, namespace), found)

@@ -26,7 +26,7 @@ from meshca.core.spec import TargetSpec
 from meshca.errors import PKIError
 from meshca.pki import certs
 from meshca.pki.certs import Certificate
-from meshca.targets.istio import istiod
+from meshca.targets.istio import external, istiod
 from meshca.words.names import CA_ROOT_CERT, CACERTS
 from meshca.words.reasons import Found
 from meshca.words.text import when
@@ -54,11 +54,13 @@ class Traces:
         published: `root-cert.pem` of the ConfigMap CA_ROOT_CERT, empty if it has none; None without that ConfigMap.
         own_ca: the certificate in the Secret CA_SECRET, empty if it has none; None without that Secret.
         deployments: istiod's, as the API server gives them.
+        injected: the ConfigMaps of their injectors, as far as they may be read.
     """
 
     published: bytes | None = None
     own_ca: bytes | None = field(default=None, repr=False)
     deployments: Sequence[Json] = ()
+    injected: Sequence[Json] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,8 @@ def judge(target: TargetSpec, traces: Traces, ours: Ours, *, was_published: bool
         ours: the roots that would harm nobody there.
         was_published: the last report had the target's Secret, so that its istiod has been ours.
     """
+    if elsewhere := external.judge(target, traces.deployments, traces.injected):
+        return Blocked(Found.EXTERNAL_CA, elsewhere)
     seen = traces.own_ca if traces.published is None else traces.published
     if seen is None:
         is_unseen = any(map(_is_ready, traces.deployments)) and not was_published
@@ -114,6 +118,8 @@ def judge_adoption(target: TargetSpec, traces: Traces, root: Certificate) -> Blo
         traces: what there is in its namespace.
         root: that this CA is under.
     """
+    if elsewhere := external.judge(target, traces.deployments, traces.injected):
+        return Blocked(Found.EXTERNAL_CA, elsewhere)
     if traces.published is None:
         is_unseen = traces.own_ca is not None and any(map(_is_ready, traces.deployments))
         return _blocked(_unseen(target)) if is_unseen else None

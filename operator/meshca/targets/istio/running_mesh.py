@@ -4,7 +4,7 @@ Asked for in the passes that may make a target's first Secret, so never in the s
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from meshca.core.model import Absent, Adoptable, Blocked, Observed
 from meshca.core.spec import TargetSpec
 from meshca.errors import StoreError
 from meshca.pki.certs import Certificate
-from meshca.targets.istio import istiod, mesh, told
+from meshca.targets.istio import external, istiod, mesh, told
 from meshca.targets.istio.mesh import Ours, Traces
 from meshca.words.names import CA_CERT, CA_ROOT_CERT
 from meshca.words.reasons import Found
@@ -66,7 +66,8 @@ async def _look(cluster: Reader, grant: Grant, target: TargetSpec) -> Traces | B
     if missing or isinstance(roots, StoreError) or isinstance(own_ca, StoreError):
         return _forbidden(target, missing, grant)
     assert not isinstance(deployments, StoreError)
-    return Traces(published=roots, own_ca=own_ca, deployments=deployments)
+    injected = await _injected(cluster, where, external.injectors(deployments))
+    return Traces(published=roots, own_ca=own_ca, deployments=deployments, injected=injected)
 
 
 def _forbidden(target: TargetSpec, missing: list[str], grant: Grant) -> Blocked:
@@ -89,6 +90,13 @@ async def _own_ca(cluster: Reader, namespace: str) -> bytes | None:
     """Return the certificate of istiod's own CA; its key, in the same Secret, is dropped here."""
     found = await cluster.get(Ref(namespace, mesh.CA_SECRET))
     return None if found is None else data_of({"data": _only(found, CA_CERT)}).get(CA_CERT, b"")
+
+
+async def _injected(cluster: Reader, namespace: str, names: Sequence[str]) -> list[Json]:
+    """Return what is there; of a revision whose name no role has it is not seen."""
+    refs = (Ref(namespace, name, CONFIG_MAPS) for name in names)
+    found = await asyncio.gather(*(allowed(cluster.get(ref)) for ref in refs))
+    return [each for each in found if each is not None and not isinstance(each, StoreError)]
 
 
 def _only(secret: Json, key: str) -> Json:
