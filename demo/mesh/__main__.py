@@ -15,7 +15,7 @@ from demo.mesh import own_ca
 from demo.mesh.certificates import now
 from demo.mesh.feed import feed
 from demo.mesh.mesh import Mesh, Settings
-from demo.mesh.rollout import Rollout
+from demo.mesh.rollout import publish_roots, rollout_of
 
 REPORT_SECONDS = 0.2
 
@@ -40,9 +40,9 @@ async def run(kubeconfig: Path, settings: Settings, *, is_stock: bool) -> None:
         works = [feed(mesh, cluster), print_reports(mesh), _end_of_input()]
         if ca is not None:
             await own_ca.keep(cluster, ca)
-            rollout = Rollout(mesh, cluster)
+            rollout = rollout_of(mesh, cluster)
             await rollout.install()
-            works += [rollout.publish(), rollout.follow()]
+            works += [publish_roots(mesh, cluster), rollout.follow()]
         parts = [asyncio.create_task(work) for work in works]
         done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         for part in parts:

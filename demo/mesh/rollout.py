@@ -1,6 +1,7 @@
-"""Rollout: the Deployment of the mesh's istiods, its controller as far as a restart goes, and what istiod publishes."""
+"""Rollout: the Deployment of istiods and its controller, as far as a restart goes; what the demo's istiod publishes."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,61 +15,89 @@ from testkit.client import Json
 from testkit.cluster import Cluster
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-NAME, CONTAINER, IMAGE = "istiod", "discovery", "docker.io/istio/pilot:1.30.3"
+NAME, CONTAINER, VERSION = "istiod", "discovery", "1.30.3"
 STARTING_SECONDS = 0.5
 """From the end of one pod until the next in its place is ready."""
 PUBLISH_SECONDS = 0.1
 """How often istiod compares what it has loaded with what it has published."""
 
+Replace = Callable[[int], Awaitable[None]]
+"""Ends the istiod of a pod; returns when the one in its place is ready."""
+
+
+def rollout_of(mesh: Mesh, cluster: Cluster, namespace: str = "istio-system") -> "Rollout":
+    """Return the Deployment of the istiods of a mesh."""
+
+    async def replace(number: int) -> None:
+        istiod = mesh.istiods[number]
+        istiod.loaded = None
+        await asyncio.sleep(STARTING_SECONDS)
+        istiod.restart()
+
+    multi_root = str(mesh.settings.multi_root).lower()
+    return Rollout(cluster, replace, replicas=len(mesh.istiods), multi_root=multi_root, namespace=namespace)
+
+
+async def publish_roots(mesh: Mesh, cluster: Cluster, namespace: str = "istio-system") -> None:
+    """Tell proxies what to trust, as the istiod that leads does (namespacecontroller.go). Never returns."""
+    leader: Istiod = mesh.istiods[0]
+    path, published = f"/api/v1/namespaces/{namespace}/configmaps/istio-ca-root-cert", b""
+    while True:
+        roots = leader.loaded.roots if leader.loaded is not None else ()
+        content = b"".join(root.public_bytes(Encoding.PEM) for root in roots)
+        if content and content != published:
+            metadata, data = {"name": "istio-ca-root-cert"}, {"root-cert.pem": content.decode()}
+            await cluster.apply(path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+            published = content
+        await asyncio.sleep(PUBLISH_SECONDS)
+
 
 class Rollout:
-    """Create the Deployment by `install`, then `follow` and `publish` beside the mesh.
+    """Create the Deployment by `install`, then `follow` beside the mesh.
 
     Args:
-        mesh: whose istiods are the pods.
         cluster: the API server.
+        replace: restarts what runs in a pod.
+        replicas: how many pods there are.
+        multi_root: ISTIO_MULTIROOT_MESH in their environment; None: it is not there, as Istio ships it.
+        version: of Istio.
         namespace: of istiod.
 
     Attributes:
         restarts: how many there were.
     """
 
-    def __init__(self, mesh: Mesh, cluster: Cluster, namespace: str = "istio-system") -> None:
+    def __init__(  # noqa: PLR0913  # all that a Deployment says
+        self,
+        cluster: Cluster,
+        replace: Replace,
+        *,
+        replicas: int = 1,
+        multi_root: str | None,
+        version: str = VERSION,
+        namespace: str = "istio-system",
+    ) -> None:
         self.restarts = 0
-        self._mesh = mesh
-        self._cluster = cluster
-        self._namespace = namespace
+        self._cluster, self._replace, self._replicas = cluster, replace, replicas
+        self._multi_root, self._version, self._namespace = multi_root, version, namespace
         self._template = ""
-        self._published = b""
 
     async def install(self) -> None:
-        """Create the Deployment, as stock Istio has it unless the mesh says otherwise, and a pod for each istiod."""
-        pod = {"containers": [self._container()], "terminationGracePeriodSeconds": 1}
-        spec = {
-            "replicas": len(self._mesh.istiods),
-            "selector": {"matchLabels": {"app": NAME}},
-            "template": {"metadata": {"labels": {"app": NAME}}, "spec": pod},
-        }
-        await self._apply("apis/apps/v1", "Deployment", "deployments", NAME, {"spec": spec}, labels={"app": NAME})
-        for number, _ in enumerate(self._mesh.istiods):
+        """Create the Deployment and its pods."""
+        await self._deploy()
+        for number in range(self._replicas):
             await self._start(number)
         await self.settle()
+
+    async def set_multi_root(self, value: str) -> None:
+        """Change the flag, which replaces all pods."""
+        self._multi_root = value
+        await self._deploy()
+        await self._roll()
 
     async def settle(self) -> None:
         """Say that every pod is as the template asks for, since now."""
         await self._tell(now())
-
-    async def publish(self) -> None:
-        """Tell proxies what to trust, as the istiod that leads does (namespacecontroller.go)."""
-        leader: Istiod = self._mesh.istiods[0]
-        while True:
-            roots = leader.loaded.roots if leader.loaded is not None else ()
-            content = b"".join(root.public_bytes(Encoding.PEM) for root in roots)
-            if content and content != self._published:
-                data = {"data": {"root-cert.pem": content.decode()}}
-                await self._apply("api/v1", "ConfigMap", "configmaps", "istio-ca-root-cert", data)
-                self._published = content
-            await asyncio.sleep(PUBLISH_SECONDS)
 
     async def follow(self) -> None:
         """Restart the istiods whenever the pod template asks for it. Never returns."""
@@ -88,19 +117,30 @@ class Rollout:
         """Put a new pod into the place of each old one, one after the other."""
         self.restarts += 1
         await self._tell(None)
-        for number, istiod in enumerate(self._mesh.istiods):
+        for number in range(self._replicas):
             await self._cluster.delete(f"{self._path('api/v1')}/pods/{self._pod(number, self.restarts - 1)}")
-            istiod.loaded = None
-            await asyncio.sleep(STARTING_SECONDS)
-            istiod.restart()
+            await self._replace(number)
             await self._start(number)
         await self.settle()
 
     # --- Objects ----------------------------------------------------------------
 
+    @property
+    def _image(self) -> str:
+        return f"docker.io/istio/pilot:{self._version}"
+
     def _container(self) -> Json:
-        flag = {"name": "ISTIO_MULTIROOT_MESH", "value": str(self._mesh.settings.multi_root).lower()}
-        return {"name": CONTAINER, "image": IMAGE, "env": [flag]}
+        flag = [] if self._multi_root is None else [{"name": "ISTIO_MULTIROOT_MESH", "value": self._multi_root}]
+        return {"name": CONTAINER, "image": self._image, "env": flag}
+
+    async def _deploy(self) -> None:
+        pod = {"containers": [self._container()], "terminationGracePeriodSeconds": 1}
+        spec = {
+            "replicas": self._replicas,
+            "selector": {"matchLabels": {"app": NAME}},
+            "template": {"metadata": {"labels": {"app": NAME}}, "spec": pod},
+        }
+        await self._apply("apis/apps/v1", "Deployment", "deployments", NAME, {"spec": spec}, labels={"app": NAME})
 
     async def _start(self, number: int) -> None:
         name, hashed = self._pod(number, self.restarts), self._hash(self.restarts)
@@ -111,7 +151,7 @@ class Rollout:
             "api/v1", "Pod", "pods", name, {"spec": spec}, labels=labels, ownerReferences=[owner | {"controller": True}]
         )
         state = {"running": {"startedAt": _stamp(now())}}
-        running = {"name": CONTAINER, "image": IMAGE, "state": state, "ready": True, "imageID": ""}
+        running = {"name": CONTAINER, "image": self._image, "state": state, "ready": True, "imageID": ""}
         ready = {"type": "Ready", "status": "True"}
         status = {"phase": "Running", "conditions": [ready], "containerStatuses": [running | {"restartCount": 0}]}
         await self._cluster.merge(f"{self._path('api/v1')}/pods/{name}/status", {"status": status})
@@ -121,15 +161,14 @@ class Rollout:
         path = f"{self._path('apis/apps/v1')}/deployments/{NAME}"
         found = await self._cluster.get(path)
         assert found is not None, "it was installed"
-        count = len(self._mesh.istiods)
         reason = "ReplicaSetUpdated" if over is None else "NewReplicaSetAvailable"
         progress = {"type": "Progressing", "status": "True", "reason": reason, "lastUpdateTime": _stamp(over or now())}
         status: Json = {
             "observedGeneration": found["metadata"]["generation"],
-            "replicas": count,
-            "readyReplicas": count,
-            "availableReplicas": count,
-            "updatedReplicas": 0 if over is None else count,
+            "replicas": self._replicas,
+            "readyReplicas": self._replicas,
+            "availableReplicas": self._replicas,
+            "updatedReplicas": 0 if over is None else self._replicas,
             "conditions": [progress],
         }
         await self._cluster.merge(f"{path}/status", {"status": status})

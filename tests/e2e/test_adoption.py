@@ -4,84 +4,28 @@ import asyncio
 import json
 import random
 import re
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from base64 import b64decode
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from cryptography import x509
 
-from meshca.pki import certs
 from testkit.client import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
 from tests.e2e.test_kill import POD
 from tests.e2e.test_running_mesh import publish, run_istiod
 from tests.e2e.world import World
-from tests.pki.factories import Made, intermediate, root, rsa_key
+from tests.pki.factories import Made, rsa_key
+from tests.pki.hand_made import STARTS, Files, ca, encoded, files, fingerprint, simple, two_levels
 
-BEGIN, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
-Files = dict[str, bytes]
 SOON = 60.0
 """Seconds: what a person mends is looked at again every fifteen."""
 
 
-def ca(above: Made | None = None, **changes: Any) -> Made:
-    dates = {"not_before": BEGIN, "not_after": END} | changes
-    return root(**dates) if above is None else intermediate(above, **dates)
-
-
-def files(signer: Made, chain: bytes, roots: bytes) -> Files:
-    return {"ca-cert.pem": signer.pem, "ca-key.pem": signer.key_pem, "cert-chain.pem": chain, "root-cert.pem": roots}
-
-
 # --- What is there ---------------------------------------------------------------
-
-
-def simple(top: Made) -> Files:
-    signer = ca(top, subject="Acme CA")
-    return files(signer, signer.pem, top.pem)
-
-
-def by_istios_tools(top: Made) -> Files:
-    signer = ca(top, subject="Acme CA", key=rsa_key(2048))
-    return files(signer, signer.pem + top.pem, top.pem)
-
-
-def two_levels(top: Made) -> Files:
-    region = ca(top, subject="Acme Region", path_length=1)
-    signer = ca(region, subject="Acme CA")
-    return files(signer, b"# region\n" + region.pem + signer.pem, b"# Acme, made in 2021\r\n" + top.pem + b"\n")
-
-
-def three_levels(top: Made) -> Files:
-    region = ca(top, subject="Acme Region", path_length=2)
-    team = ca(region, subject="Acme Team", path_length=1)
-    signer = ca(team, subject="Acme CA")
-    return files(signer, top.pem + region.pem + team.pem + signer.pem, top.pem)
-
-
-def several_roots(top: Made) -> Files:
-    signer, partner = ca(top, subject="Acme CA"), ca(subject="Partner Root")
-    return files(signer, signer.pem, b"partner:\n" + partner.pem + b"ours:\n" + top.pem)
-
-
-STARTS: dict[str, Callable[[Made], Files]] = {
-    "directly under its root": simple,
-    "made by Istio's own tools: RSA, and the root in the chain": by_istios_tools,
-    "two levels, with comments and Windows' line ends": two_levels,
-    "three levels, the chain upside down": three_levels,
-    "several roots": several_roots,
-}
-
-
-def encoded(content: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: b64encode(each).decode() for name, each in content.items()}
-
-
-def fingerprint(made: Made) -> str:
-    return certs.parse(made.pem).fingerprint
 
 
 def adopting(mesh: Mesh, top: Made, namespace: str = "") -> Json:

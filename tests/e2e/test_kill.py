@@ -19,7 +19,7 @@ async def test_every_rotation_ends_with_one_new_root_after_kills_in_each_phase(w
     operator = await world.started(pod_name=POD)
     meshes = [await world.mesh() for _ in range(3)]
     for mesh in meshes:
-        await mesh.apply()
+        await mesh.apply({"rotation": {"propagationDelay": "5s"}})  # a phase outlives the start of an operator
     for mesh in meshes:
         await mesh.settled(revision=1)
     for phase in ("Steady", "Trust", "Drain", "Retire"):

@@ -10,14 +10,15 @@ from pathlib import Path
 import yaml
 
 from demo.mesh.mesh import Mesh as Workloads
-from demo.mesh.rollout import Rollout
+from demo.mesh.rollout import rollout_of
 from testkit.client import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import QUICK, Mesh
-from tests.e2e.test_adoption import adopting, ca, runs_on, two_levels
+from tests.e2e.test_adoption import adopting, runs_on
 from tests.e2e.test_restart import STOCK
 from tests.e2e.test_running_mesh import keep_own_ca, publish
 from tests.pki.factories import Made
+from tests.pki.hand_made import ca, two_levels
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 
@@ -53,7 +54,7 @@ async def on_its_own_ca(mesh: Mesh) -> Made:
     top = ca(subject="cluster.local")
     await keep_own_ca(mesh, top)
     await publish(mesh, top.pem)
-    await Rollout(Workloads(replace(STOCK, multi_root=True, workloads=1)), mesh.cluster, mesh.namespace).install()
+    await rollout_of(Workloads(replace(STOCK, multi_root=True, workloads=1)), mesh.cluster, mesh.namespace).install()
     return top
 
 

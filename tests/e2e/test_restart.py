@@ -15,15 +15,16 @@ from demo.mesh.feed import feed
 from demo.mesh.istiod import KeyCertBundle
 from demo.mesh.mesh import Mesh as Workloads
 from demo.mesh.mesh import Settings
-from demo.mesh.rollout import STARTING_SECONDS, Rollout
+from demo.mesh.rollout import STARTING_SECONDS, Rollout, publish_roots, rollout_of
 from testkit.client import Json
 from testkit.waiting import until
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
-from tests.e2e.test_adoption import adopting, ca, runs_on, two_levels
+from tests.e2e.test_adoption import adopting, runs_on
 from tests.e2e.test_kill import POD
 from tests.e2e.test_running_mesh import publish
 from tests.e2e.world import World
+from tests.pki.hand_made import ca, two_levels
 
 pytestmark = pytest.mark.parametrize("plane", ["real"], indirect=True, scope="session")
 
@@ -63,9 +64,10 @@ async def under_load(
 ) -> AsyncIterator[tuple[Workloads, Rollout]]:
     """Run Istio, on the `cacerts` of a namespace or on a CA of its own."""
     workloads = Workloads(settings, own_ca)
-    rollout = Rollout(workloads, mesh.cluster, mesh.namespace)
+    rollout = rollout_of(workloads, mesh.cluster, mesh.namespace)
+    where = workloads, mesh.cluster, mesh.namespace
     works = [each(mesh, rollout) for each in beside or (follow,)]
-    async with workloads.running(), alongside(feed(workloads, mesh.cluster, mesh.namespace), rollout.publish(), *works):
+    async with workloads.running(), alongside(feed(*where), publish_roots(*where), *works):
         await until(workloads_meet(workloads), 20, "the first handshake")
         yield workloads, rollout
 

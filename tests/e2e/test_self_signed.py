@@ -17,12 +17,13 @@ from demo.mesh.rollout import STARTING_SECONDS, Rollout
 from testkit.client import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
-from tests.e2e.test_adoption import adopting, ca, encoded, files, fingerprint, kept
+from tests.e2e.test_adoption import adopting, kept
 from tests.e2e.test_kill import POD
 from tests.e2e.test_restart import LOOKING, STOCK, apply, under_load
 from tests.e2e.test_running_mesh import keep_own_ca, publish, run_istiod
 from tests.e2e.world import World
 from tests.pki.factories import Made
+from tests.pki.hand_made import ca, encoded, files, fingerprint
 
 pytestmark = pytest.mark.parametrize("plane", ["real"], indirect=True, scope="session")
 

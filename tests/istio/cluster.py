@@ -1,5 +1,7 @@
 """What a mesh owner has in the cluster: namespaces, istiod's Deployment, the MeshCA, the Secret that comes of it."""
 
+from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -8,12 +10,12 @@ from cryptography import x509
 from testkit import cluster
 from testkit.client import Json
 from testkit.cluster import MESHCAS, decoded, secret_path
-from tests.istio.istiod import MULTI_ROOT, NAMESPACE, Loaded
+from tests.istio.istiod import NAMESPACE, Loaded
 
 MESHCA = f"{MESHCAS}/mesh"
 CACERTS = secret_path(NAMESPACE, "cacerts")
+OWN_CA = secret_path(NAMESPACE, "istio-ca-secret")
 PUBLISHED = f"/api/v1/namespaces/{NAMESPACE}/configmaps/istio-ca-root-cert"
-DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/istiod"
 
 
 class Cacerts(NamedTuple):
@@ -41,7 +43,7 @@ class Cacerts(NamedTuple):
 
     @property
     def signer_name(self) -> str:
-        return str(self.signer.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+        return self.signer.subject.rfc4514_string()
 
 
 class Cluster(cluster.Cluster):
@@ -53,21 +55,11 @@ class Cluster(cluster.Cluster):
             await self.add_namespace(name)
         await self.install()
 
-    async def deploy_istiod(self, version: str, multi_root: str | None) -> None:
-        """Apply istiod's Deployment, as far as the operator reads it. None: the flag is not set, as Istio ships it."""
-        labels = {"app": "istiod"}
-        container: Json = {"name": "discovery", "image": f"docker.io/istio/pilot:{version}"}
-        container["env"] = [{"name": MULTI_ROOT, "value": multi_root}] if multi_root else []
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-        await self.apply(
-            DEPLOYMENT,
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": {"name": "istiod", "namespace": NAMESPACE, "labels": labels},
-                "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
-            },
-        )
+    async def put_cacerts(self, files: Mapping[str, bytes]) -> None:
+        """Plug a CA in, as people do by hand."""
+        data = {name: b64encode(content).decode() for name, content in files.items()}
+        metadata = {"name": "cacerts", "namespace": NAMESPACE}
+        await self.apply(CACERTS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
     async def apply_meshca(self, spec: Json) -> None:
         body = {"apiVersion": "meshca.io/v1alpha1", "kind": "MeshCA", "metadata": {"name": "mesh"}, "spec": spec}
@@ -82,12 +74,14 @@ class Cluster(cluster.Cluster):
         return await self.request("GET", MESHCA)
 
     async def cacerts(self) -> Cacerts | None:
-        """None while there is none."""
-        files = decoded(await self.get(CACERTS))
-        if not files:
-            return None
-        roots = tuple(x509.load_pem_x509_certificates(files["root-cert.pem"]))
-        return Cacerts(roots, x509.load_pem_x509_certificate(files["ca-cert.pem"]), files["root-cert.pem"])
+        """Return what istiod is given; without that the CA that it made for itself; None while there is neither."""
+        if files := decoded(await self.get(CACERTS)):
+            roots = tuple(x509.load_pem_x509_certificates(files["root-cert.pem"]))
+            return Cacerts(roots, x509.load_pem_x509_certificate(files["ca-cert.pem"]), files["root-cert.pem"])
+        if own := decoded(await self.get(OWN_CA)):
+            root = x509.load_pem_x509_certificate(own["ca-cert.pem"])
+            return Cacerts((root,), root, own["ca-cert.pem"])
+        return None
 
     async def published(self) -> bytes:
         """The bundle that istiod gives to proxies, to verify istiod itself with."""

@@ -1,4 +1,4 @@
-"""A whole mesh on loopback, nothing of it simulated but the kubelet:
+"""A whole mesh on loopback, nothing of it simulated but the kubelet and the controller of istiod's Deployment:
 
 operator -> kube-apiserver -> Secret `cacerts` -> istiod -> two pilot-agents -> their Envoys <- load, both ways
 """
@@ -7,16 +7,21 @@ import asyncio
 import logging
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from demo.background import alongside
+from demo.mesh.rollout import Rollout
 from testkit.apiserver import APIServer
+from testkit.client import Json
+from testkit.waiting import until
 from tests.istio import istiod, sidecar
 from tests.istio.binaries import Binaries
 from tests.istio.cluster import CACERTS, Cluster
@@ -36,14 +41,51 @@ SPEC = {
     "workload": {"maxCertificateDuration": f"{LEAF_SECONDS}s"},
     "rotation": {"propagationDelay": "10s"},
 }
+Found = Callable[[Cluster], Awaitable[None]]
+"""Puts what is there before istiod starts for the first time."""
 
 log = logging.getLogger(__name__)
+
+
+def ours(root_reload: str = "Detect", **spec: Any) -> Found:
+    """Have a MeshCA before istiod; `spec` is what differs from SPEC."""
+
+    async def found(cluster: Cluster) -> None:
+        await cluster.apply_meshca(SPEC | spec | {"targets": [target(rootReload=root_reload)]})
+        await until(cluster.cacerts, START_SECONDS, "the first cacerts")
+
+    return found
+
+
+def theirs(files: Mapping[str, bytes]) -> Found:
+    """Have a CA that somebody made by hand."""
+
+    async def found(cluster: Cluster) -> None:
+        await cluster.put_cacerts(files)
+
+    return found
+
+
+async def nothing(_: Cluster) -> None:
+    """Have istiod make a CA for itself, as every default installation does."""
+
+
+def target(**fields: Any) -> Json:
+    """Return the only target of `spec.targets`."""
+    return {"name": "istio", "istio": {"namespace": istiod.NAMESPACE, "secretName": "cacerts"} | fields}
+
+
+def adopting(root: x509.Certificate, **fields: Any) -> Json:
+    """Return a spec that takes over the CA under a root."""
+    adopt = {"rootFingerprint": root.fingerprint(hashes.SHA256()).hex()}
+    return SPEC | {"targets": [target(adopt=adopt, **fields)]}
 
 
 @dataclass(frozen=True)
 class Mesh:
     cluster: Cluster
     istiod: Istiod
+    rollout: Rollout
     sidecars: tuple[Sidecar, ...]
     load: Load
     timeline: Timeline
@@ -61,44 +103,39 @@ class Mesh:
 
 @asynccontextmanager
 async def running(
-    binaries: Binaries,
-    apiserver: APIServer,
-    home: Path,
-    multi_root: str | None,
-    root_reload: str = "Detect",
-    **spec: Any,
+    binaries: Binaries, apiserver: APIServer, home: Path, found: Found, *, multi_root: str | None
 ) -> AsyncIterator[Mesh]:
-    """Run it from the moment a MeshCA is applied; yield it once it is under load.
+    """Run it, the operator included; yield it once it is under load.
 
     Args:
         binaries: Istio's and Envoy's.
         apiserver: an API server of its own.
         home: for the folders and logs of all.
+        found: what istiod starts with.
         multi_root: ISTIO_MULTIROOT_MESH of istiod, in the process and in its Deployment; None: not set.
-        root_reload: of the target.
-        spec: what differs from SPEC.
     """
     web = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
     async with Cluster(apiserver, "owner") as cluster, web, AsyncExitStack() as stack:
         cacerts = Volume(cluster, CACERTS, home / "cacerts")
         pilot = Istiod(Start(binaries.istiod, apiserver.kubeconfig, cacerts.directory, home / "istiod", LEAF_SECONDS))
+        rollout = Rollout(cluster, lambda _: pilot.restart(), multi_root=multi_root, version=binaries.version)
         client, server = (Sidecar(name, cluster, home / name) for name in ("client", "server"))
-        target = {"namespace": istiod.NAMESPACE, "secretName": "cacerts", "rootReload": root_reload}
         async with asyncio.timeout(START_SECONDS):
             await cluster.prepare(istiod.NAMESPACE, OPERATOR_NAMESPACE, sidecar.NAMESPACE)
-            await cluster.deploy_istiod(binaries.version, multi_root)
             _start_operator(apiserver.kubeconfig, home / "operator", stack)
-            await cluster.apply_meshca(SPEC | spec | {"targets": [{"name": "istio", "istio": target}]})
-            await cacerts.mounted()
+            await found(cluster)
+            await cacerts.sync()
             stack.push_async_callback(pilot.process.stop)
             pilot.set_multi_root(multi_root)
             await pilot.start()
+            await rollout.install()
             await _start_sidecars(client, server, binaries, pilot, stack)
         load = Load((client, server), web)
         timeline = Timeline(cluster, pilot, (client, server), load)
-        async with alongside(timeline.run(), cacerts.follow(), client.roots.follow(), server.roots.follow()):
-            await timeline.until(lambda sight: sight.is_settled, START_SECONDS)
-            mesh = Mesh(cluster, pilot, (client, server), load, timeline)
+        follow = (cacerts.follow(), client.roots.follow(), server.roots.follow(), rollout.follow())
+        async with alongside(timeline.run(), *follow):
+            await timeline.until(lambda sight: all(sight.envoys), START_SECONDS)
+            mesh = Mesh(cluster, pilot, rollout, (client, server), load, timeline)
             async with alongside(load.run()):
                 try:
                     yield mesh

@@ -27,7 +27,7 @@ class Held(NamedTuple):
 
     Attributes:
         roots: serial numbers of the roots that it accepts.
-        signer: common name of the issuer of its leaf.
+        signer: issuer of its leaf.
         leaf: the leaf's serial number: another one with every renewal.
     """
 
@@ -104,7 +104,7 @@ class Sidecar:
         contexts = json.loads(await self._admin("certs") or "{}").get("certificates", [])
         roots = frozenset(int(root["serial_number"], 16) for each in contexts for root in each["ca_cert"])
         leaf = await self._leaf()
-        return Held(roots, _common_name(leaf.issuer), leaf.serial_number) if roots and leaf else None
+        return Held(roots, leaf.issuer.rfc4514_string(), leaf.serial_number) if roots and leaf else None
 
     async def _leaf(self) -> x509.Certificate | None:
         dump = json.loads(await self._admin("config_dump?resource=dynamic_active_secrets") or "{}")
@@ -120,7 +120,3 @@ class Sidecar:
     async def _admin(self, path: str) -> str:
         status, text = await answered(self.ports.admin, f"/{path}")
         return text if status == HTTPStatus.OK else ""
-
-
-def _common_name(name: x509.Name) -> str:
-    return str(name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)

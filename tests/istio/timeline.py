@@ -94,7 +94,7 @@ class Timeline:
 
     async def _look(self, at: float) -> Sight:
         meshca, cacerts = await self._cluster.meshca(), await self._cluster.cacerts()
-        assert cacerts is not None, "the Secret is gone"
+        assert cacerts is not None, "nobody signs any more"
         envoys = tuple([await sidecar.held() for sidecar in self._sidecars])
         stalled = condition(meshca, "Stalled").get("reason", "")
         return Sight(

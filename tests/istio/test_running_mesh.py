@@ -1,0 +1,86 @@
+"""Meshes that run already, and stock Istio whose istiod has to be restarted: real istiod, pilot-agents and Envoys.
+
+`MESHCA_HANDSHAKES=50000` has each of them go on, and rotate again, until there were that many.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from testkit.apiserver import APIServer
+from tests.istio.binaries import Binaries
+from tests.istio.cluster import CACERTS, OWN_CA, condition
+from tests.istio.looks import SOON, assert_that_envoys_agree, leaves_renewed, settled_in
+from tests.istio.mesh import SPEC, Mesh, adopting, nothing, ours, running, target, theirs
+from tests.pki.factories import Made
+from tests.pki.hand_made import Files, by_istios_tools, ca, three_levels, two_levels
+
+HANDSHAKES = int(os.environ.get("MESHCA_HANDSHAKES", "1000"))
+WHOLE = 600.0
+"""Seconds for all phases: each of two waits until all leaves of before have expired, and may take a restart."""
+
+
+@pytest.mark.parametrize(("multi_root", "restarts"), [(None, 2), ("true", 1)], ids=["flag off", "flag on"])
+async def test_a_mesh_on_istiods_own_ca_is_left_alone_and_then_taken_over(
+    binaries: Binaries, own_apiserver: APIServer, tmp_path: Path, multi_root: str | None, restarts: int
+) -> None:
+    async with running(binaries, own_apiserver, tmp_path, nothing, multi_root=multi_root) as mesh:
+        (root,) = mesh.timeline.sights[-1].cacerts.roots
+        own = await mesh.cluster.get(OWN_CA)
+        await mesh.cluster.apply_meshca(SPEC | {"targets": [target(rootReload="Restart")]})
+        await mesh.timeline.until(lambda sight: sight.stalled == "MeshHasAnotherCA", SOON)
+        message = condition(await mesh.cluster.meshca(), "Stalled")["message"]
+        assert await mesh.cluster.get(CACERTS) is None
+
+        spec = adopting(root, rootReload="Restart")
+        assert f"rootFingerprint: {spec['targets'][0]['istio']['adopt']['rootFingerprint']}" in message
+        await mesh.cluster.apply_meshca(spec)
+        await _is_replaced(mesh, [root])
+        assert mesh.rollout.restarts == restarts
+        assert await mesh.cluster.get(OWN_CA) == own, "it is never changed"
+        await _no_handshake_fails(mesh)
+
+
+@pytest.mark.parametrize("made", [by_istios_tools, two_levels, three_levels])
+async def test_a_mesh_on_a_ca_made_by_hand_is_taken_over_without_a_restart(
+    binaries: Binaries, own_apiserver: APIServer, tmp_path: Path, made: Callable[[Made], Files]
+) -> None:
+    files = made(ca(subject="Acme Root"))
+    async with running(binaries, own_apiserver, tmp_path, theirs(files), multi_root="true") as mesh:
+        (root,) = mesh.timeline.sights[-1].cacerts.roots
+        await mesh.cluster.apply_meshca(adopting(root))
+        await _is_replaced(mesh, [root])
+        assert mesh.rollout.restarts == 0
+        await _no_handshake_fails(mesh)
+
+
+async def test_with_the_flag_off_a_whole_rotation_takes_two_restarts(
+    binaries: Binaries, own_apiserver: APIServer, tmp_path: Path
+) -> None:
+    async with running(binaries, own_apiserver, tmp_path, ours("Restart"), multi_root=None) as mesh:
+        roots = mesh.timeline.sights[-1].cacerts.roots
+        await mesh.cluster.ask_for_new("root")
+        await _is_replaced(mesh, roots)
+        assert mesh.rollout.restarts == 2
+        await _no_handshake_fails(mesh)
+
+
+async def _is_replaced(mesh: Mesh, before: Sequence[x509.Certificate]) -> None:
+    """Wait until none of these roots is anywhere any more."""
+    end = await mesh.timeline.until(settled_in("Steady", other_than=tuple(before)), WHOLE)
+    assert set(end.cacerts.roots).isdisjoint(before)
+    await leaves_renewed(mesh)
+    assert condition(await mesh.cluster.meshca(), "Ready")["status"] == "True"
+
+
+async def _no_handshake_fails(mesh: Mesh) -> None:
+    """See that none did, and none does while root follows root until there were enough."""
+    while mesh.load.total < HANDSHAKES:
+        before = mesh.timeline.sights[-1].cacerts.roots
+        await mesh.cluster.ask_for_new("root")
+        await _is_replaced(mesh, before)
+    assert mesh.load.failures == []
+    await assert_that_envoys_agree(mesh)
