@@ -17,7 +17,7 @@ from testkit.loop import Loop
 PATIENCE = 900.0
 """Seconds that a scenario may take, its turn in the queue not counted."""
 
-CALM = 0.03
+CALM = 0.02
 """Seconds that the event loop may be late while one more scenario begins."""
 BREATH = 0.25
 """Seconds after which it shows how much work a scenario is that has begun."""

@@ -17,11 +17,11 @@ from testkit.loop import Loop, event_loop_in_a_thread
 from tests.e2e.concurrently import Crowd, Pace, Runner, Scenario, scenarios
 from tests.e2e.world import World, embedded_world, real_world
 
-AT_ONCE = 6
+AT_ONCE = 4
 """How many embedded worlds, each with an operator process of its own, run at a time at most."""
 SERVERS = 3
 """How many real API servers there are for one such world after the other."""
-BESIDE_ONE_ANOTHER = 20
+BESIDE_ONE_ANOTHER = 12
 """How many scenarios share a world at a time at most."""
 
 

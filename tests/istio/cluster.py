@@ -71,7 +71,8 @@ class Cluster(cluster.Cluster):
         await self.merge(MESHCA, {"spec": {what: {"issuedAfter": now}}})
 
     async def meshca(self) -> Json:
-        return await self.request("GET", MESHCA)
+        """Empty while there is none."""
+        return await self.get(MESHCA) or {}
 
     async def cacerts(self) -> Cacerts | None:
         """Return what istiod is given; without that the CA that it made for itself; None while there is neither."""

@@ -1,6 +1,7 @@
 """Requests through both Envoys, each of them one new mTLS handshake; what failed is kept, with its phase."""
 
 import asyncio
+import os
 from collections import Counter
 from typing import NamedTuple
 
@@ -8,8 +9,12 @@ import aiohttp
 
 from tests.istio.sidecar import Sidecar
 
+HANDSHAKES = int(os.environ.get("MESHCA_HANDSHAKES", "1000"))
+"""How many there are at least in a test of whole rotations; more of them take more callers, and rotations on and on."""
+CALLERS = 1 if HANDSHAKES <= 1000 else 4
+"""Of each direction, at a time."""
 PAUSE = 0.01
-"""Seconds between two requests of one direction: steady, and kind to the other tests of a small machine."""
+"""Seconds between two requests of one caller: steady, and kind to the other tests of a small machine."""
 
 
 class Failure(NamedTuple):
@@ -19,7 +24,7 @@ class Failure(NamedTuple):
 
 
 class Load:
-    """Calls each Envoy's outbound port without a pause longer than PAUSE, until it is cancelled.
+    """Calls each Envoy's outbound port, each caller without a pause longer than PAUSE, until it is cancelled.
 
     Attributes:
         phase: what the handshakes of now are counted under.
@@ -40,7 +45,7 @@ class Load:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as directions:
-            for sidecar in self._sidecars:
+            for sidecar in self._sidecars * CALLERS:
                 directions.create_task(self._call(sidecar))
 
     async def until_failed(self, seconds: float) -> None:

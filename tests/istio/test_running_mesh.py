@@ -3,7 +3,6 @@
 `MESHCA_HANDSHAKES=50000` has each of them go on, and rotate again, until there were that many.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,12 +12,12 @@ from cryptography import x509
 from testkit.apiserver import APIServer
 from tests.istio.binaries import Binaries
 from tests.istio.cluster import CACERTS, OWN_CA, condition
+from tests.istio.load import HANDSHAKES
 from tests.istio.looks import SOON, assert_that_envoys_agree, leaves_renewed, settled_in
 from tests.istio.mesh import SPEC, Mesh, adopting, nothing, ours, running, target, theirs
 from tests.pki.factories import Made
 from tests.pki.hand_made import Files, by_istios_tools, ca, three_levels, two_levels
 
-HANDSHAKES = int(os.environ.get("MESHCA_HANDSHAKES", "1000"))
 WHOLE = 600.0
 """Seconds for all phases: each of two waits until all leaves of before have expired, and may take a restart."""
 
