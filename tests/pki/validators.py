@@ -46,7 +46,7 @@ def envoy_verdicts(folders: Sequence[Path]) -> list[str]:
     """
     ports = [free_port() for _ in folders]
     config = folders[0].parent / "envoy.json"
-    listeners = [_listener(folder, port) for folder, port in zip(folders, ports, strict=True)]
+    listeners = [listener(folder, port) for folder, port in zip(folders, ports, strict=True)]
     config.write_text(json.dumps({"static_resources": {"listeners": listeners}}))
     command = [str(envoy()), "-c", str(config), "-l", "off", "--concurrency", "1", "--use-dynamic-base-id"]
     with Process(command, config.with_name("envoy.log")) as process:
@@ -75,7 +75,8 @@ def _shake(folder: Path, port: int) -> str:
         return str(error)
 
 
-def _listener(folder: Path, port: int) -> Json:
+def listener(folder: Path, port: int, version: str = "TLSv1_2") -> Json:
+    """Return a listener of Envoy that shows the chain of a folder and accepts whoever is under its root.pem."""
     route = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
     manager = {
         "@type": f"{_V3}.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -87,7 +88,7 @@ def _listener(folder: Path, port: int) -> Json:
         "@type": f"{_V3}.transport_sockets.tls.v3.DownstreamTlsContext",
         "require_client_certificate": True,
         "common_tls_context": {
-            "tls_params": {"tls_maximum_protocol_version": "TLSv1_2"},
+            "tls_params": {"tls_minimum_protocol_version": version, "tls_maximum_protocol_version": version},
             "tls_certificates": [
                 {
                     "certificate_chain": {"filename": str(folder / "chain.pem")},

@@ -1,0 +1,1 @@
+"""What processes of a mesh say of themselves on the wire."""
