@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from OpenSSL import SSL, crypto
 
@@ -106,8 +107,8 @@ async def probe(
         return Unseen(Kind.TIMED_OUT, f"no certificate within {within:g} s")
 
 
-def _connection(alpn: Sequence[bytes], server_name: str) -> SSL.Connection:
-    """Return the client's side of a connection that touches no socket."""
+@cache
+def _context(alpn: Sequence[bytes]) -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_verify(SSL.VERIFY_NONE)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
@@ -116,7 +117,12 @@ def _connection(alpn: Sequence[bytes], server_name: str) -> SSL.Connection:
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)
     if alpn:
         context.set_alpn_protos(list(alpn))
-    connection = SSL.Connection(context, None)
+    return context
+
+
+def _connection(alpn: Sequence[bytes], server_name: str) -> SSL.Connection:
+    """Return the client's side of a connection that touches no socket."""
+    connection = SSL.Connection(_context(tuple(alpn)), None)
     connection.set_connect_state()
     if server_name:
         connection.set_tlsext_host_name(server_name.encode("idna"))
