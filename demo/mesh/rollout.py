@@ -99,6 +99,11 @@ class Rollout:
         """Say that every pod is as the template asks for, since now."""
         await self._tell(now())
 
+    async def crash(self, number: int = 0) -> None:
+        """End the process of a pod, which is started anew in the same pod, as the kubelet does."""
+        await self._replace(number)
+        await self._start(number)
+
     async def follow(self) -> None:
         """Restart the istiods whenever the pod template asks for it. Never returns."""
         async for deployment in follow(self._cluster, f"{self._path('apis/apps/v1')}/deployments", NAME):

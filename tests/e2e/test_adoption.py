@@ -334,7 +334,7 @@ async def test_who_puts_the_old_one_back_after_its_time_is_undone(mesh: Mesh) ->
 async def test_kills_at_random_moments_break_no_takeover(world: World) -> None:
     dice = random.Random(10)
     operator = await world.started(pod_name=POD)
-    meshes = [await world.mesh() for _ in range(5)]
+    meshes = [await world.mesh() for _ in STARTS]
     for mesh, start in zip(meshes, STARTS.values(), strict=True):
         top = ca(subject="Acme Root")
         await runs_on(mesh, start(top))

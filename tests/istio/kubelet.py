@@ -21,9 +21,10 @@ _numbers = itertools.count(1)
 class Volume:
     """One mounted Secret or ConfigMap."""
 
-    def __init__(self, cluster: Cluster, path: str, directory: Path) -> None:
+    def __init__(self, cluster: Cluster, path: str, directory: Path, lag: float = ROUND) -> None:
         directory.mkdir(parents=True)
         self.directory = directory
+        self._lag = lag
         self._cluster = cluster
         self._path = path
         self._mounted: Mapping[str, bytes] = {}
@@ -32,7 +33,7 @@ class Volume:
         """Mount every version that a look finds, for ever."""
         while True:
             await self.sync()
-            await asyncio.sleep(ROUND)
+            await asyncio.sleep(self._lag)
 
     async def sync(self) -> None:
         files = await self._read()

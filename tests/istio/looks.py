@@ -18,6 +18,10 @@ def settled_in(phase: str, other_than: object) -> Callable[[Sight], bool]:
     return is_so
 
 
+def in_phase(phase: str) -> Callable[[Sight], bool]:
+    return lambda sight: sight.phase == phase
+
+
 async def leaves_renewed(mesh: Mesh) -> None:
     """Wait until both have got a new leaf: nothing shows better that istiod works, and its callers trust it."""
     before = mesh.timeline.sights[-1].leaves

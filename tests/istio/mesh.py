@@ -26,7 +26,7 @@ from tests.istio import istiod, sidecar
 from tests.istio.binaries import Binaries
 from tests.istio.cluster import CACERTS, Cluster
 from tests.istio.istiod import Istiod, Start
-from tests.istio.kubelet import Volume
+from tests.istio.kubelet import ROUND, Volume
 from tests.istio.load import Load
 from tests.istio.program import START_SECONDS, program
 from tests.istio.sidecar import Sidecar
@@ -102,8 +102,15 @@ class Mesh:
 
 
 @asynccontextmanager
-async def running(
-    binaries: Binaries, apiserver: APIServer, home: Path, found: Found, *, multi_root: str | None
+async def running(  # noqa: PLR0913  # as many sides has a mesh
+    binaries: Binaries,
+    apiserver: APIServer,
+    home: Path,
+    found: Found,
+    *,
+    multi_root: str | None,
+    lag: float = ROUND,
+    apart: float = 0.0,
 ) -> AsyncIterator[Mesh]:
     """Run it, the operator included; yield it once it is under load.
 
@@ -113,13 +120,15 @@ async def running(
         home: for the folders and logs of all.
         found: what istiod starts with.
         multi_root: ISTIO_MULTIROOT_MESH of istiod, in the process and in its Deployment; None: not set.
+        lag: seconds until the kubelet has mounted what was written, at most.
+        apart: seconds between the first certificates of the proxies, and so between all that follow.
     """
     web = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
     async with Cluster(apiserver, "owner") as cluster, web, AsyncExitStack() as stack:
-        cacerts = Volume(cluster, CACERTS, home / "cacerts")
+        cacerts = Volume(cluster, CACERTS, home / "cacerts", lag)
         pilot = Istiod(Start(binaries.istiod, apiserver.kubeconfig, cacerts.directory, home / "istiod", LEAF_SECONDS))
         rollout = Rollout(cluster, lambda _: pilot.restart(), multi_root=multi_root, version=binaries.version)
-        client, server = (Sidecar(name, cluster, home / name) for name in ("client", "server"))
+        client, server = (Sidecar(name, cluster, home / name, lag) for name in ("client", "server"))
         async with asyncio.timeout(START_SECONDS):
             await cluster.prepare(istiod.NAMESPACE, OPERATOR_NAMESPACE, sidecar.NAMESPACE)
             _start_operator(apiserver.kubeconfig, home / "operator", stack)
@@ -129,7 +138,7 @@ async def running(
             pilot.set_multi_root(multi_root)
             await pilot.start()
             await rollout.install()
-            await _start_sidecars(client, server, binaries, pilot, stack)
+            await _start_sidecars((client, server), binaries, pilot, stack, apart)
         load = Load((client, server), web)
         timeline = Timeline(cluster, pilot, (client, server), load)
         follow = (cacerts.follow(), client.roots.follow(), server.roots.follow(), rollout.follow())
@@ -153,9 +162,15 @@ def _start_operator(kubeconfig: Path, home: Path, stack: AsyncExitStack) -> None
 
 
 async def _start_sidecars(
-    client: Sidecar, server: Sidecar, binaries: Binaries, pilot: Istiod, stack: AsyncExitStack
+    pair: tuple[Sidecar, Sidecar], binaries: Binaries, pilot: Istiod, stack: AsyncExitStack, apart: float
 ) -> None:
-    for one, other in ((client, server), (server, client)):
-        one.call(other, binaries, pilot, LEAF_SECONDS)
+    for number, one in enumerate(pair):
+        one.call(pair[1 - number], binaries, pilot, LEAF_SECONDS)
         stack.push_async_callback(one.process.stop)
-    await asyncio.gather(client.start(), server.start())
+    starts = (_later(number * apart, one.start()) for number, one in enumerate(pair))
+    await asyncio.gather(*starts)
+
+
+async def _later(seconds: float, then: Awaitable[None]) -> None:
+    await asyncio.sleep(seconds)
+    await then

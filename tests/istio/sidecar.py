@@ -39,10 +39,11 @@ class Held(NamedTuple):
 class Sidecar:
     """One workload's proxy; its service account has its name."""
 
-    def __init__(self, name: str, cluster: Cluster, home: Path) -> None:
+    def __init__(self, name: str, cluster: Cluster, home: Path, lag: float) -> None:
         self.name = name
         self.ports = Ports()
-        self.roots = Volume(cluster, f"/api/v1/namespaces/{NAMESPACE}/configmaps/istio-ca-root-cert", home / ROOTS)
+        published = f"/api/v1/namespaces/{NAMESPACE}/configmaps/istio-ca-root-cert"
+        self.roots = Volume(cluster, published, home / ROOTS, lag)
         self._cluster = cluster
         self._home = home
 

@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
 from meshca.pki import certs
 from tests.pki.factories import Made, intermediate, root, rsa_key
 
@@ -31,6 +34,21 @@ def by_istios_tools(top: Made) -> Files:
     return files(signer, signer.pem + top.pem, top.pem)
 
 
+def like_istios_samples(top: Made) -> Files:
+    """As samples/certs of Istio were for years: no key identifiers, nothing critical, a host's name, an address."""
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "US"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Istio"),
+            x509.NameAttribute(NameOID.COMMON_NAME, "Istio CA"),
+            x509.NameAttribute(NameOID.EMAIL_ADDRESS, "testca@istio.io"),
+        ]
+    )
+    bare = {"skid": False, "akid": False, "basic_constraints_critical": False, "path_length": None}
+    signer = ca(top, names=name, key=rsa_key(2048), san=[x509.DNSName("ca.istio.io")], **bare)
+    return files(signer, signer.pem, top.pem)
+
+
 def two_levels(top: Made) -> Files:
     region = ca(top, subject="Acme Region", path_length=1)
     signer = ca(region, subject="Acme CA")
@@ -52,6 +70,7 @@ def several_roots(top: Made) -> Files:
 STARTS: dict[str, Callable[[Made], Files]] = {
     "directly under its root": simple,
     "made by Istio's own tools: RSA, and the root in the chain": by_istios_tools,
+    "as Istio's samples were: RSA, without key identifiers": like_istios_samples,
     "two levels, with comments and Windows' line ends": two_levels,
     "three levels, the chain upside down": three_levels,
     "several roots": several_roots,
