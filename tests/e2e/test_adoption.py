@@ -50,7 +50,7 @@ async def apart(mesh: Mesh) -> str:
 
 def kept(mesh: Mesh, namespace: str = "") -> Json | None:
     """Return what is kept of a target's CA."""
-    copy = mesh.secret(mesh.world.namespace, f"{mesh.name}.{namespace or mesh.namespace}.original")
+    copy = mesh.secret(mesh.world.namespace, f"{mesh.name}.{namespace or mesh.namespace}.cacerts.original")
     found: Json | None = copy and json.loads(b64decode(copy["data"]["secret.json"]))
     return found
 
@@ -309,7 +309,7 @@ async def test_without_an_operator_the_copy_brings_it_back_by_hand(world: World)
     await mesh.apply({"targets": [adopting(mesh, top)]})
     await mesh.in_phase("Trust")
     operator.kill()
-    copy = mesh.secret(world.namespace, f"{mesh.name}.{mesh.namespace}.original") or {}
+    copy = mesh.secret(world.namespace, f"{mesh.name}.{mesh.namespace}.cacerts.original") or {}
     whole = b64decode(copy["data"]["secret.json"]).decode()
     code, output = await world.cluster.kubectl("replace", "-f", "-", stdin=whole)
     assert code == 0, output

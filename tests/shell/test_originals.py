@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from meshca.cluster.objects import Owner
-from meshca.cluster.originals import original_secret, read_original, target_of
+from meshca.cluster.originals import original_secret, read_original, source_of
+from meshca.words.ref import Ref
 
 Json = dict[str, Any]
 OWNER = Owner("mesh", "uid-1", "meshca-system")
@@ -30,7 +31,7 @@ FOUND: Json = {
 
 
 def copy(**changes: Any) -> Json:
-    return original_secret(OWNER, "istio", FOUND, (0, -1)) | changes
+    return original_secret(OWNER, FOUND, (0, -1)) | changes
 
 
 def test_it_is_whole_without_what_is_the_api_servers() -> None:
@@ -77,16 +78,24 @@ def named(**changes: Any) -> Json:
 
 NOT_KEPT: dict[str, Json] = {
     "one that is being deleted": named(deletionTimestamp="2026-01-01T00:00:00Z"),
-    "one of another name": named(name="mesh.east.original"),
+    "one of another name": named(name="mesh.istio-system.other.original"),
     "one without the label": named(labels={}),
     "a root": named(name="mesh-root-1", labels={"meshca.io/revision": "1"}),
 }
 
 
-def test_a_secret_keeps_the_ca_of_the_target_that_its_label_and_its_name_say() -> None:
-    assert target_of(OWNER, copy()) == "istio"
+def test_a_secret_keeps_the_ca_of_the_object_that_is_in_it_and_that_its_name_says() -> None:
+    assert copy()["metadata"]["name"] == "mesh.istio-system.cacerts.original"
+    assert source_of(OWNER, copy()) == Ref("istio-system", "cacerts")
+
+
+def test_an_object_of_a_long_name_has_a_copy_of_a_shorter_one() -> None:
+    metadata = FOUND["metadata"] | {"name": "a" * 253}
+    kept = original_secret(OWNER, FOUND | {"metadata": metadata}, (0,))
+    assert len(kept["metadata"]["name"]) <= 253
+    assert source_of(OWNER, kept) == Ref("istio-system", "a" * 253)
 
 
 @pytest.mark.parametrize("secret", NOT_KEPT.values(), ids=NOT_KEPT)
 def test_all_others_keep_none(secret: Json) -> None:
-    assert target_of(OWNER, secret) is None
+    assert source_of(OWNER, secret) is None

@@ -18,18 +18,18 @@ WHOLE = "secret.json"
 _OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
 
 
-def original_secret(owner: Owner, target: str, found: Json, revisions: Sequence[int]) -> Json:
+def original_secret(owner: Owner, found: Json, revisions: Sequence[int]) -> Json:
     """Write what was found. It never goes with the MeshCA: it is somebody else's.
 
     Args:
         owner: the MeshCA that takes it over.
-        target: its name.
         found: the Secret, as the API server gives it.
         revisions: what its roots are called here, in their order.
     """
-    ref = Ref("", original_secret_name(owner.name, target))
+    theirs = found["metadata"]
+    ref = Ref("", original_secret_name(owner.name, theirs["namespace"], theirs["name"]))
     metadata = owner.metadata(ref, {ANNOTATION_REVISIONS: join_revisions(revisions)}, owned=False)
-    metadata["labels"][LABEL_ORIGINAL] = target
+    metadata["labels"][LABEL_ORIGINAL] = theirs["namespace"]
     text = json.dumps(_portable(found), sort_keys=True)
     return {
         "apiVersion": "v1",
@@ -45,13 +45,14 @@ def _portable(found: Json) -> Json:
     return {"apiVersion": "v1", "kind": "Secret", **found, "metadata": metadata}
 
 
-def target_of(owner: Owner, secret: Json) -> str | None:
-    """Return the target whose CA a Secret keeps; None when it keeps none, or is being deleted."""
-    metadata = secret["metadata"]
-    target = str((metadata.get("labels") or {}).get(LABEL_ORIGINAL, ""))
-    if metadata["name"] != original_secret_name(owner.name, target) or metadata.get("deletionTimestamp"):
+def source_of(owner: Owner, secret: Json) -> Ref | None:
+    """Return the object whose CA a Secret keeps; None when it keeps none, or is being deleted."""
+    metadata, whole = secret["metadata"], read_original(secret)
+    if whole is None or LABEL_ORIGINAL not in (metadata.get("labels") or {}) or metadata.get("deletionTimestamp"):
         return None
-    return target
+    theirs = whole[0]["metadata"]
+    source = Ref(str(theirs.get("namespace", "")), str(theirs.get("name", "")))
+    return source if metadata["name"] == original_secret_name(owner.name, source.namespace, source.name) else None
 
 
 def stands_for(found: Json) -> str | None:

@@ -72,7 +72,8 @@ class OriginalAction:
 
     def ref(self, spec: MeshCASpec) -> Ref:
         """Return the object."""
-        return Ref("", original_secret_name(spec.name, self.target))
+        theirs = spec.target(self.target).ref
+        return Ref("", original_secret_name(spec.name, theirs.namespace, theirs.name))
 
 
 class ReaderAction:

@@ -259,7 +259,7 @@ class Writer:
         """Copy what a target has."""
         found, before = snapshot.targets[action.target], snapshot.kept.get(action.target)
         assert found is not None, "only what is there can be kept"
-        body = original_secret(self.owner, action.target, found, action.revisions)
+        body = original_secret(self.owner, found, action.revisions)
         ref = action.ref(self.spec).within(self.owner.namespace)
         written = await self.store.apply(ref, body, over=None if before is None else before.secret)
         kept = originals.read_kept(self.spec, action.target, written)

@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from meshca.cluster.objects import Owner, is_of
-from meshca.cluster.originals import read_original, stands_for, target_of
+from meshca.cluster.originals import read_original, source_of, stands_for
 from meshca.core.model import Observed, Original, Root
 from meshca.core.spec import MeshCASpec
 from meshca.errors import PKIError
+from meshca.pki.certs import Certificate
 from meshca.targets.port import Kept
 from meshca.targets.table import ca_kind_of
 
@@ -16,11 +17,26 @@ Json = dict[str, Any]
 
 
 def read_all(owner: Owner, spec: MeshCASpec, secrets: Iterable[Json]) -> dict[str, Kept]:
-    """Return what is kept, by target name."""
-    known = {target.name: target for target in spec.issuing}
-    found = {name: secret for secret in secrets if (name := target_of(owner, secret)) in known and name is not None}
+    """Return what is kept of the targets that there are, by the names that they have now."""
+    targets = {target.ref: target.name for target in spec.issuing}
+    sources = ((source_of(owner, secret), secret) for secret in secrets)
+    found = {targets[source]: secret for source, secret in sources if source is not None and source in targets}
     everything = {name: read_kept(spec, name, secret) for name, secret in found.items()}
-    return {name: kept for name, kept in everything.items() if kept is not None}
+    return _told_apart({name: kept for name, kept in everything.items() if kept is not None})
+
+
+def _told_apart(kept: Mapping[str, Kept]) -> dict[str, Kept]:
+    """Return the same with another number for each root whose own was given again while its copy was nobody's."""
+    known: dict[int, Certificate] = {}
+    apart: dict[str, Kept] = {}
+    for name, each in kept.items():
+        numbers = []
+        for noted, certificate in zip(each.revisions, each.ca.bundle, strict=True):
+            is_free = known.get(noted, certificate) == certificate
+            numbers.append(noted if is_free else min(0, *known) - 1)
+            known[numbers[-1]] = certificate
+        apart[name] = replace(each, revisions=numbers)
+    return apart
 
 
 def read_kept(spec: MeshCASpec, target: str, secret: Json) -> Kept | None:

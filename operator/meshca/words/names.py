@@ -5,6 +5,7 @@ outside this package stops working.
 """
 
 from enum import StrEnum
+from hashlib import sha256
 
 GROUP = "meshca.io"
 VERSION = "v1alpha1"
@@ -37,7 +38,7 @@ LABEL_REQUEST = f"{GROUP}/request"
 ANNOTATION_SIGNER = f"{GROUP}/signer"
 """On the Secret of a request: the revision of the root that is asked to sign."""
 LABEL_ORIGINAL = f"{GROUP}/original"
-"""On the Secret that keeps a CA that was taken over: the name of its target."""
+"""On the Secret that keeps a CA that was taken over: the namespace that it is from."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 ANNOTATION_INTERMEDIATE = f"{GROUP}/intermediate-sha256"
@@ -86,9 +87,20 @@ def request_secret_name(meshca: str, target: str, signer: int) -> str:
     return f"{meshca}.{target}.request-{signer}"
 
 
-def original_secret_name(meshca: str, target: str) -> str:
-    """Name the Secret that keeps a target's CA as it was before it was taken over."""
-    return f"{meshca}.{target}.original"
+LONGEST_NAME = 253
+"""Of any object (RFC 1123 subdomain)."""
+_ORIGINAL = ".original"
+
+
+def original_secret_name(meshca: str, namespace: str, name: str) -> str:
+    """Name the Secret that keeps a CA as it was before it was taken over: by the object that it was in.
+
+    Not by its target, which may be given another name or another object on the way.
+    """
+    whole = f"{meshca}.{namespace}.{name}"
+    if len(whole) > LONGEST_NAME - len(_ORIGINAL):
+        whole = f"{meshca}.{namespace}.{sha256(whole.encode()).hexdigest()}"
+    return f"{whole}{_ORIGINAL}"
 
 
 class RootState(StrEnum):

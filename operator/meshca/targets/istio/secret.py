@@ -17,7 +17,7 @@ from meshca.pki.cacerts import Content as Files
 from meshca.pki.certs import Certificate, KeyPair
 from meshca.targets.istio import adoption
 from meshca.targets.istio.ownership import claim, is_marked, is_older, why_foreign
-from meshca.targets.port import Against, Content, Stamps
+from meshca.targets.port import Against, Content, Kept, Stamps
 from meshca.words.names import (
     ANNOTATION_BUNDLE_SINCE,
     ANNOTATION_HOME,
@@ -120,7 +120,7 @@ def lost_roots(secret: Json, against: Against) -> list[Root]:
     taken = {root.revision for root in known}
     lost = []
     for certificate, noted in zip(bundle, _noted_revisions(secret, len(bundle)), strict=True):
-        revision = noted or certs.root_revision(certificate, owner.name)
+        revision = certs.root_revision(certificate, owner.name) if noted is None else noted
         if certificate.fingerprint in held or revision is None:
             continue
         if revision in taken and _is_in_use(secret, certificate):
@@ -143,8 +143,9 @@ def read_target(name: str, ref: Ref, adopt: str | None, secret: Json | None, aga
     """
     if secret is None:
         return Absent()
-    data, marked = data_of(secret), is_marked(against.owner, secret)
+    data = data_of(secret)
     content = decode(data, _adopted_tail(data, against.roots))
+    marked = is_marked(against.owner, secret) or _is_grown(content, against.kept.get(name), against.roots)
     signer = _signer(content, [root for root in against.roots if marked or not root.adopted])
     claimed = claim(against.owner, str(ref), secret, signer, lambda other: against.wants(other, ref))
     if claimed is not None:
@@ -155,6 +156,18 @@ def read_target(name: str, ref: Ref, adopt: str | None, secret: Json | None, aga
     if stranger is not None:
         return Blocked(Found.FOREIGN_SECRET, f"{ref} {stranger}")
     return _holding(secret, content, signer, against)
+
+
+def _is_grown(content: Files, kept: Kept | None, roots: Iterable[Root]) -> bool:
+    """Tell whether this is what we made of a CA that was taken over, whatever has become of our label.
+
+    It is signed with as it was found, and trusts a root of ours beside theirs: nobody else writes that.
+    """
+    if kept is None or content.intermediate is None:
+        return False
+    ours = {root.certificate.fingerprint for root in roots if not root.adopted}
+    is_theirs = content.intermediate.fingerprint == kept.ca.signer.certificate.fingerprint
+    return is_theirs and not ours.isdisjoint(each.fingerprint for each in content.bundle)
 
 
 def _signer(content: Files, roots: Sequence[Root]) -> Root | None:
