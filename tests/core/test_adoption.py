@@ -283,6 +283,7 @@ WAY_BACK = {
         None,
         Phase.SWITCH,
         wanting(False, True),
+        (Found.ADOPT_UNDECIDED,),
     ),
     "not while another target of it does not trust theirs": Row(
         seen([THEIRS, ACTIVE_FIRST], published(FIRST, 1, 0, since=LONG_AGO), published(FIRST, 1, since=LONG_AGO)),

@@ -480,6 +480,9 @@ NOT_AS_WRITTEN: dict[str, Callable[[], Secret]] = {
 def test_a_config_map_that_was_restored_is_ours_by_its_label_and_our_roots() -> None:
     restored = with_metadata(config_map(), managedFields=[])
     assert isinstance(read_bundle(restored), Listed)
+    assert isinstance(read_bundle(as_stored(config_map(), "velero-server", "Update")), Listed)
+    retired = kind_of(BUNDLE).read(BUNDLE, restored, Against(OWNER, [ROOT_2], NOW))
+    assert isinstance(retired, Listed), "a root of ours that is no more is known by its name"
     assert isinstance(read_bundle(restored | {"data": {"root-cert.pem": STRANGER.certificate.pem.decode()}}), Blocked)
     assert isinstance(read_bundle(with_metadata(restored, labels=None)), Blocked)
 
@@ -498,8 +501,16 @@ def test_a_config_map_of_ours_is_written_anew_when_it_holds(make: Callable[[], S
     assert not state.intact or state.wrong
 
 
+A_STRANGERS = {"root-cert.pem": STRANGER.certificate.pem.decode()}
 LEFT_ALONE: dict[str, tuple[Callable[[], Secret], Reason]] = {
-    "somebody else's": (lambda: as_stored(config_map(), "other-tool", "Update"), Found.FOREIGN_CONFIG_MAP),
+    "somebody else's": (
+        lambda: as_stored(with_metadata(config_map(), labels=None), "other-tool", "Update"),
+        Found.FOREIGN_CONFIG_MAP,
+    ),
+    "somebody else's, with our label and another root": (
+        lambda: as_stored(config_map() | {"data": A_STRANGERS}, "other-tool", "Update"),
+        Found.FOREIGN_CONFIG_MAP,
+    ),
     "another MeshCA's": (
         lambda: with_metadata(config_map(), labels={LABEL_MESHCA: "other"}),
         Found.TARGET_CLAIMED,

@@ -14,21 +14,24 @@ is retired everything can go back:
 The owner asks for that by taking `adopt` out of the spec.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from meshca.core import gates
+from meshca.core import gates, schedule
 from meshca.core.actions import DropOriginal, GiveBack, KeepOriginal, WriteCA
 from meshca.core.gates import Due, Gate
 from meshca.core.model import Absent, Adoptable, Damaged, Observed, Original, Published, Root
-from meshca.core.outcomes import Hold, Outcome, Step, Wait
+from meshca.core.outcomes import Hold, Obstacle, Outcome, Step, Wait
 from meshca.core.questions import Ask, AskSigner, AskTarget
 from meshca.core.situation import Situation, Standing
 from meshca.pki.certs import Certificate
 from meshca.words.names import RootState
-from meshca.words.reasons import Done
-from meshca.words.text import roots
+from meshca.words.reasons import Done, Found
+from meshca.words.text import roots, when
+
+MOST = 5
+"""Targets that are named in a message."""
 
 # --- Before the first write ---------------------------------------------------------
 
@@ -40,6 +43,21 @@ def keep_originals(situation: Situation) -> Outcome:
             numbers = revisions(situation.observed, state.bundle)
             message = f"keeps the CA that target {name} has, under {roots(numbers)}, before it is taken over"
             yield Step(KeepOriginal(name, numbers), Done.ORIGINAL_KEPT, message)
+
+
+def put_back_lost(situation: Situation) -> Outcome:
+    """Put a CA back that was kept, and is gone before any root of ours was there: its mesh lives by it."""
+    for name in lost_before_ours(situation):
+        message = f"target {name} was deleted, and has the CA again that it had"
+        yield Step(GiveBack(name), Done.ORIGINAL_RESTORED, message)
+
+
+def lost_before_ours(situation: Situation) -> list[str]:
+    """Name the targets whose CA is kept and gone, where nothing of ours ever signed."""
+    if any(root.has_key for root in situation.observed.roots):
+        return []
+    issuing = situation.issuing
+    return [name for name in situation.observed.originals if isinstance(issuing.get(name), Absent)]
 
 
 def revisions(observed: Observed, bundle: Sequence[Certificate]) -> tuple[int, ...]:
@@ -63,13 +81,71 @@ def _known(observed: Observed) -> list[Root]:
 def is_leaving(situation: Situation, standing: Standing, name: str, signer: Root) -> bool:
     """Tell whether a target goes back to the CA that it had: the owner asks for that, and it is still trusted."""
     original = situation.observed.originals.get(name)
-    if original is None or situation.spec.target(name).adopts:
+    if original is None or not _is_wanted_back(situation, standing, name, original, signer):
+        return False
+    return not _stay(situation, original) and situation.now < _last_moment(situation, original, signer)
+
+
+def _is_wanted_back(situation: Situation, standing: Standing, name: str, original: Original, signer: Root) -> bool:
+    """Tell whether the owner wants a CA back that is still trusted everywhere."""
+    if situation.spec.target(name).adopts or name not in situation.held:
         return False
     is_retired = standing.state is RootState.SOLE and _is_replaced(standing, original.root)
     if is_retired and signer.revision != original.signer:
         return False
     held = [situation.held[each] for each in _of_one_mesh(situation, original) if each in situation.held]
-    return name in situation.held and all(original.signer in each.bundle for each in held)
+    return all(original.signer in each.bundle for each in held)
+
+
+def _last_moment(situation: Situation, original: Original, signer: Root) -> datetime:
+    """Return when it is too late to go back: what signs again has to live for as long as the way back takes."""
+    chain = (original.intermediate, *original.above, original.root.certificate)
+    ends = min(each.not_after for each in chain)
+    return ends if signer.revision == original.signer else ends - schedule.overlap(situation.spec) - schedule.TICK
+
+
+def _stay(situation: Situation, original: Original) -> list[str]:
+    """Name the targets that were taken over from the same root, and are not to go back."""
+    mesh = _of_one_mesh(situation, original)
+    return [each for each in mesh if each in situation.held and situation.spec.target(each).adopts]
+
+
+def _wanted_back(situation: Situation, standing: Standing) -> Iterator[tuple[str, Original, Root]]:
+    """Yield the targets whose owner wants back what they had, with that and with the root that they are under now."""
+    for name, original in situation.observed.originals.items():
+        target = situation.published.get(name)
+        signer = situation.signer_of(target) if target is not None else None
+        if signer is not None and _is_wanted_back(situation, standing, name, original, signer):
+            yield name, original, signer
+
+
+def undecided(situation: Situation, standing: Standing) -> dict[str, Obstacle]:
+    """Return why targets make no move: others of their mesh are to go another way, and their workloads meet."""
+    found = {}
+    for name, original, _ in _wanted_back(situation, standing):
+        if others := _stay(situation, original):
+            message = (
+                f"target {name} is to go back to the CA that it had, and {', '.join(others[:MOST])} not, though they"
+                " were taken over from one root: their workloads meet. Nothing goes on or back before adopt is in the"
+                " istio of all of them, or of none; do not take a target out of the spec"
+            )
+            found[name] = Obstacle(Found.ADOPT_UNDECIDED, message)
+    return found
+
+
+def too_late(situation: Situation) -> list[str]:
+    """Name the targets that cannot go back any more although their owner wants that, and why."""
+    standing, found = situation.standing, list[str]()
+    if standing is None:
+        return found
+    for name, original, signer in _wanted_back(situation, standing):
+        if situation.now >= _last_moment(situation, original, signer):
+            ends = when(min(each.not_after for each in (original.intermediate, *original.above)))
+            found.append(
+                f"target {name} does not go back to the CA that it had: that ends at {ends}, and the way back takes"
+                " workload.maxCertificateDuration + rotation.propagationDelay. The mesh goes on to the new root"
+            )
+    return found
 
 
 def _of_one_mesh(situation: Situation, original: Original) -> list[str]:
@@ -87,7 +163,10 @@ def was_replaced(situation: Situation, standing: Standing, target: Published, si
 
     One that has signed for long is the one that a mesh lives by, whatever was replaced elsewhere.
     """
-    return _is_replaced(standing, signer) and situation.now < gates.drained_at(target, situation.spec)
+    # Where somebody has written it, our stamp tells of what was there before.
+    put = target.signer_since if target.editor is None else max(target.signer_since, target.written_at)
+    over = gates.drained_at(replace(target, signer_since=put), situation.spec)
+    return _is_replaced(standing, signer) and situation.now < over
 
 
 def kept_signer(situation: Situation, standing: Standing, name: str) -> int | None:

@@ -93,7 +93,7 @@ def trusted(situation: Situation, standing: Standing, name: str) -> Arrival:
 def trusting(situation: Situation, standing: Standing, name: str) -> Arrival:
     """Every proxy of a target trusts the newest root."""
     state = _held(situation, name)
-    if _is_beyond_help(situation, standing, name):
+    if _is_beyond_help(situation, standing, name) or is_left_behind(situation, standing, name):
         return Due(situation.now)
     if state is None or standing.newest.revision not in state.bundle:
         return MISSING
@@ -121,7 +121,7 @@ def drained(situation: Situation, standing: Standing, name: str) -> Arrival:
 
 def loaded(situation: Situation, standing: Standing, name: str) -> Arrival:
     """A target's readers have loaded what it should hold, so that the roots before it may go, or the next may come."""
-    if _is_beyond_help(situation, standing, name):
+    if _is_beyond_help(situation, standing, name) or is_left_behind(situation, standing, name):
         return Due(situation.now)
     state = _held(situation, name)
     if state is None:
@@ -135,6 +135,18 @@ def loaded(situation: Situation, standing: Standing, name: str) -> Arrival:
     if not isinstance(able, datetime):
         return able
     return Due(max(loaded_at(state, situation.spec), able + situation.spec.propagation_delay + TICK))
+
+
+def is_left_behind(situation: Situation, standing: Standing, name: str) -> bool:
+    """Tell whether a rotation goes on without a bundle that nobody lets us write: else the root would end first.
+
+    It holds one as long as that costs nothing but time (docs/adr/0010).
+    """
+    state = situation.observed.targets[name]
+    is_stuck = isinstance(state, Blocked) or (isinstance(state, Holding) and state.immutable)
+    is_stuck |= situation.aside.holds_target(name)
+    latest = schedule.latest_rotation_at(standing.signer.certificate, situation.spec)
+    return not situation.spec.target(name).issues and is_stuck and situation.now >= latest
 
 
 def _held(situation: Situation, name: str) -> Holding | None:
@@ -178,9 +190,22 @@ def asks_readers(situation: Situation, name: str) -> AskReload | AskReaders:
     One that signs with a CA of its own making looks for nothing before it is started anew: while its root is trusted,
     only its age counts.
     """
-    original, state = situation.observed.originals.get(name), situation.held.get(name)
-    is_own = original is not None and original.self_signed and state is not None and original.signer in state.bundle
-    return AskReaders(name) if is_own else AskReload(name)
+    return AskReaders(name) if _runs_on_its_own(situation, name) else AskReload(name)
+
+
+def _runs_on_its_own(situation: Situation, name: str) -> bool:
+    """Tell whether whoever signs for a target may run on a CA of its own making, which is being taken over.
+
+    That it has such a CA, under a root that the target trusts, is what tells: the copy of what was found may be gone,
+    and somebody may have put that very CA into the target's object before we came.
+    """
+    state, original = situation.held.get(name), situation.observed.originals.get(name)
+    if state is None:
+        return False
+    own = {original.signer} if original is not None and original.self_signed else set[int]()
+    made = situation.observed.own_roots.get(name)
+    own |= {root.revision for root in situation.observed.roots if root.adopted and root.certificate.fingerprint == made}
+    return not own.isdisjoint(state.bundle)
 
 
 def loads_by_restart(situation: Situation, ask: AskReload | AskReaders, reload: Answer) -> bool:

@@ -224,6 +224,8 @@ class Observed:
     """For intermediates, where a signature takes time."""
     originals: Mapping[str, Original] = field(default_factory=dict)
     """By target name."""
+    own_roots: Mapping[str, str] = field(default_factory=dict)
+    """By target name: SHA-256 of the root that whoever signs there has made for itself. While a CA is taken over."""
     is_clock_sure: bool = True
     """False: this pod's clock contradicts the API server's, so that nothing is held to be from the future."""
 

@@ -64,8 +64,8 @@ def _way(
         return None
     if adoption.is_leaving(situation, standing, name, signer):
         return adoption.leave(situation, standing, name, target, signer)
-    if standing.newest.adopted:
-        return None  # there is no root of ours yet
+    if standing.newest.adopted or name in adoption.undecided(situation, standing):
+        return None  # there is no root of ours yet, or no way that all of the mesh go
     return _move(situation, standing, name, target, signer)
 
 
@@ -275,25 +275,3 @@ def _cannot_sign(situation: Situation, signer: Root, what: str) -> Hold:
         return Wait(Found.NOT_YET_VALID, f"{what}: root {signer.revision} is not valid before {start}")
     ended = when(signer.certificate.not_after)
     return Wait(Found.EXPIRED, f"{what}: root {signer.revision} expired at {ended}")
-
-
-def cannot_write(situation: Situation, action: Action) -> Hold | None:
-    """Say why a target's object takes no write, whatever it is."""
-    if not isinstance(action, WriteCA | WriteBundle):
-        return None
-    target = situation.held.get(action.target)
-    return immutable(situation, action.target, target) if target is not None and target.immutable else None
-
-
-def immutable(situation: Situation, name: str, target: Holding) -> Hold:
-    """Say that a target's object can never change again, until when that goes well, and the remedy."""
-    if isinstance(target, Listed):
-        message = f"{situation.title(name)} is immutable, so that it cannot follow the trust bundle: delete it, it is"
-        return Obstacle(Found.CONFIG_MAP_IMMUTABLE, f"{message} made anew at once")
-    ends = target.not_after if isinstance(target, Published) else situation.now
-    until = f" before {when(ends)}" if ends > situation.now else " now"
-    message = (
-        f"the Secret of target {name} is immutable, so that it cannot be renewed: delete it{until}, it is made anew at"
-        " once under the same root; then restart istiod, since the kubelet does not follow an immutable Secret"
-    )
-    return Obstacle(Found.SECRET_IMMUTABLE, message)

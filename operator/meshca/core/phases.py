@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from meshca.core import gates
 from meshca.core.actions import CreateRoot, DestroyRoot, MarkRoot
+from meshca.core.adoption import undecided
 from meshca.core.gates import Due, Gate, Missing
 from meshca.core.loading import load_holds
 from meshca.core.model import Published, Root
@@ -145,7 +146,13 @@ def _pass(situation: Situation, standing: Standing, gate: Gate, waits: Wait, the
 
 def _if_loaded(situation: Situation, step: Step) -> Outcome:
     """Leave a phase only if every istiod will still load what follows."""
-    yield from load_holds(situation, "the rotation cannot go on", "nothing is lost by the wait") or (step,)
+    holds = load_holds(situation, "the rotation cannot go on", "nothing is lost by the wait")
+    yield from holds or (() if _is_undecided(situation) else (step,))
+
+
+def _is_undecided(situation: Situation) -> bool:
+    """Tell whether targets of one mesh are to go different ways; tell_undecided says so."""
+    return situation.standing is not None and bool(undecided(situation, situation.standing))
 
 
 def _held_by_finalizer(situation: Situation, root: Root) -> Hold:

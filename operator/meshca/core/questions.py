@@ -45,6 +45,8 @@ class Reader:
     """When each of its processes that runs was started, those that are about to end included."""
     rolled_out: datetime | None = None
     """When its last restart was over and the processes before it had ended; None: unknown."""
+    is_stray: bool = False
+    """True: it belongs to nothing that can be restarted."""
     is_moving: bool = False
     """True: it is being restarted, or not every process is ready."""
     asked: datetime | None = None

@@ -1,9 +1,9 @@
 """When a root is replaced: what asks for it, and what must hold it before its first write."""
 
-from meshca.core import schedule
+from meshca.core import gates, schedule
+from meshca.core.immutable import immutable
 from meshca.core.loading import load_holds
 from meshca.core.model import Blocked, Root
-from meshca.core.moves import immutable
 from meshca.core.outcomes import Hold, Obstacle, Outcome, Wait
 from meshca.core.questions import Ask, AskReload
 from meshca.core.situation import Situation, Standing
@@ -96,7 +96,7 @@ def _target_obstacles(situation: Situation, standing: Standing, why: str) -> lis
             f"{held}: {situation.title(name)} would miss it ({state.message}); {deadline}",
         )
         for name, state in situation.observed.targets.items()
-        if isinstance(state, Blocked)
+        if isinstance(state, Blocked) and not gates.is_left_behind(situation, standing, name)
     ]
     unwritable = [
         Obstacle(
@@ -104,7 +104,7 @@ def _target_obstacles(situation: Situation, standing: Standing, why: str) -> lis
             f"{held}: the object of {situation.title(name)} is immutable; {deadline}",
         )
         for name, target in situation.held.items()
-        if target.immutable
+        if target.immutable and not gates.is_left_behind(situation, standing, name)
     ]
     return [*blocked, *unwritable, *ambient_holds(situation, held), *load_holds(situation, held, deadline)]
 

@@ -152,6 +152,10 @@ def _next(situation: Situation, name: str, target: Published, reader: Reader, re
 
 def _by_hand(situation: Situation, name: str, reader: Reader) -> Obstacle:
     """Say that a person has to restart istiod, when that is safe."""
+    if reader.is_stray:
+        return Obstacle(
+            reader.reason or Found.RESTART_REFUSED, f"{_old(name)} is not loaded before a restart: {reader.message}"
+        )
     where = situation.spec.target(name).ref.namespace
     message = (
         f"{reader.name} of target {name} runs on a CA of its own making and looks for no other one before it is started"

@@ -39,9 +39,10 @@ from datetime import datetime
 
 from meshca.core import signing
 from meshca.core.actions import CleanRoot, CleanTarget, CreateRoot, OwnRoot
-from meshca.core.adoption import drop_originals, keep_originals
+from meshca.core.adoption import drop_originals, keep_originals, lost_before_ours, put_back_lost, undecided
+from meshca.core.immutable import cannot_write, immutable
 from meshca.core.model import Absent, Adoptable, Blocked, Holding, Observed, TargetState
-from meshca.core.moves import advance, cannot_write, immutable, issue, publish_bundle, renew
+from meshca.core.moves import advance, issue, publish_bundle, renew
 from meshca.core.outcomes import NOTHING_ASIDE, Aside, Hold, Obstacle, Outcome, Plan, Step, Wait
 from meshca.core.phases import (
     abandon_unused_root,
@@ -107,7 +108,8 @@ def bootstrap(situation: Situation) -> Outcome:
     """Make the first root, or the next one when every key is lost and nothing signs any more."""
     if situation.standing is not None:
         return
-    if not any(_can_be_served(situation, state) for state in situation.issuing.values()):
+    is_of_use = any(_can_be_served(situation, state) for state in situation.issuing.values())
+    if not is_of_use or lost_before_ours(situation):
         return
     seen = situation.observed.roots
     # Roots that only a bundle still holds go on being trusted until their certificates are gone.
@@ -164,6 +166,12 @@ def tell_blocked(situation: Situation) -> Outcome:
 
 
 @settled
+def tell_undecided(situation: Situation, standing: Standing) -> Outcome:
+    """Say which targets of one mesh that is taken over are to go different ways."""
+    yield from undecided(situation, standing).values()
+
+
+@settled
 def publish(situation: Situation, standing: Standing) -> Outcome:
     """Bring every target one move closer to what the labels ask for, or put it back."""
     for name, state in situation.observed.targets.items():
@@ -200,6 +208,8 @@ def renew_intermediates(situation: Situation, _: Standing) -> Outcome:
 
 
 RULES: tuple[Rule, ...] = (
+    tell_undecided,  # targets that were taken over together are to go different ways
+    put_back_lost,  # somebody else's CA is gone before anything of ours was there
     keep_originals,  # somebody else's CA is to be taken over
     bootstrap,  # nothing signs yet
     own_roots,  # deletionPolicy changed

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from meshca.core.activity import activity, kept, retrying
+from meshca.core.adoption import too_late
 from meshca.core.conditions import Trouble, conditions, merge
 from meshca.core.model import Blocked, Damaged, Observed, Published, Root
 from meshca.core.outcomes import Plan, Step, Wait
@@ -56,7 +57,7 @@ def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
         "rotation": _rotation(situation, plan, before),
         "rootNotAfter": situation.standing and when(situation.standing.signer.certificate.not_after),
         "intermediateNotAfter": _when(min((each.not_after for each in published.values()), default=None)),
-        "warnings": [*warnings(situation.spec), *of_roots(situation)] or None,
+        "warnings": [*warnings(situation.spec), *of_roots(situation), *too_late(situation)] or None,
         "history": _history(before, done, situation.now) or None,
     }
     failed = trouble.reason if trouble else None

@@ -44,7 +44,7 @@ from meshca.flow import originals, proof
 from meshca.flow.issuing import make_request, sign_at_once
 from meshca.flow.snapshot import Snapshot, read_root, stamps_of, with_kept, with_request, with_root_secret, with_target
 from meshca.pki.certs import Certificate, KeyPair
-from meshca.targets.port import Against, Content
+from meshca.targets.port import Against, Content, Wants
 from meshca.targets.table import ca_kind_of, kind_of
 from meshca.words.names import LABEL_MESHCA, LABEL_REVISION, LABEL_STATE
 from meshca.words.reasons import Found, Unfit
@@ -62,12 +62,14 @@ class Writer:
         owner: the MeshCA.
         spec: what it wants.
         now: the API server's time; certificates begin and end by it.
+        wants: tells who else wants to write an object.
     """
 
     store: Store
     owner: Owner
     spec: MeshCASpec
     now: datetime
+    wants: Wants
 
     async def apply(self, step: Step, snapshot: Snapshot) -> Snapshot:
         """Carry out a step and return what would be observed now.
@@ -202,7 +204,7 @@ class Writer:
 
     def _against(self, snapshot: Snapshot) -> Against:
         domain = self.spec.trust_domain
-        return Against(self.owner, snapshot.observed.roots, self.now, kept=snapshot.kept, trust_domain=domain)
+        return Against(self.owner, snapshot.observed.roots, self.now, self.wants, snapshot.kept, domain)
 
     async def _patch_metadata(self, ref: Ref, current: Json, change: Json) -> Json:
         meta = current["metadata"]

@@ -76,6 +76,7 @@ async def observe(  # noqa: PLR0913  # all that is asked of the cluster, and by 
     against = Against(owner, roots, now, wants, kept, spec.trust_domain)
     observed = _observed(spec, against, found, given).with_warnings(_exposed(owner, spec, source))
     observed = _explain_absent(observed, spec, owner, claimed, reported)
+    observed = await originals.with_own_roots(store, spec, observed)
     objects = {name: each if isinstance(each, dict) else None for name, each in found.items()}
     observed = originals.with_originals(observed, owner, kept, objects)
     snapshot = Snapshot(

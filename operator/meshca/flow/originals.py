@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from meshca.cluster.access import Reader
 from meshca.cluster.objects import Owner, is_of
 from meshca.cluster.originals import read_original, source_of, stands_for
-from meshca.core.model import Observed, Original, Root
+from meshca.core.model import Adoptable, Blocked, Observed, Original, Root
 from meshca.core.spec import MeshCASpec
-from meshca.errors import PKIError
+from meshca.errors import PKIError, StoreError
 from meshca.pki.certs import Certificate
 from meshca.targets.port import Kept
-from meshca.targets.table import ca_kind_of
+from meshca.targets.table import ca_kind_of, kind_of
 
 Json = dict[str, Any]
 
@@ -87,3 +88,26 @@ def _original(kept: Kept, observed: Observed, owner: Owner, found: Json | None) 
         in_place=is_theirs,
         self_signed=stands_for(kept.found) is not None,
     )
+
+
+async def with_own_roots(store: Reader, spec: MeshCASpec, observed: Observed) -> Observed:
+    """Add which CAs are somebody's own making, while one is taken over; where that cannot be seen, nothing is done."""
+    is_found = any(isinstance(state, Adoptable) for state in observed.targets.values())
+    if not is_found and not any(root.adopted for root in observed.roots):
+        return observed
+    for target in spec.issuing:
+        try:
+            own = await kind_of(target).own_root(store, target)
+        except StoreError as error:
+            message = f"it cannot be seen whether {target.title} runs on a CA of its own: {error.message}"
+            observed = observed.with_target(target.name, Blocked(error.reason, message, is_transient=True))
+        else:
+            observed = observed if own is None else _with_own_root(observed, target.name, own)
+    return observed
+
+
+def _with_own_root(observed: Observed, name: str, own: str) -> Observed:
+    state = observed.targets[name]
+    if isinstance(state, Adoptable) and state.root.fingerprint == own:
+        observed = observed.with_target(name, replace(state, self_signed=True))
+    return replace(observed, own_roots={**observed.own_roots, name: own})

@@ -190,7 +190,7 @@ class Reconciler:
             outcome.fail(step.action, mended, Obstacle(mended.reason, mended.message))
             return False
         try:
-            writer = Writer(self._store, resource.owner, spec, now)
+            writer = Writer(self._store, resource.owner, spec, now, self._registry.wants)
             outcome.snapshot = await writer.apply(step, outcome.snapshot)
         except Exception as fault:  # noqa: BLE001  # a fault of ours must not starve what else is due
             error = fault if isinstance(fault, MeshCAError) else internal(resource.owner.name, fault)

@@ -62,11 +62,13 @@ def _by_itself(error: MeshCAError) -> str:
     return error.message
 
 
+_POLICY = "an admission policy refuses it; let it admit the operator's writes"
 _REMEDIES = {
     "exceeded quota": (Found.QUOTA_EXCEEDED, "a ResourceQuota of its namespace is used up; raise it"),
     "is being terminated": (Found.WRITE_REFUSED, "its namespace is being deleted; create it again when it is gone"),
     "admission webhook": (Found.WRITE_REFUSED, "a webhook refuses it; let it admit the operator's writes"),
-    "AdmissionPolicy": (Found.WRITE_REFUSED, "an admission policy refuses it; let it admit the operator's writes"),
+    "AdmissionPolicy": (Found.WRITE_REFUSED, _POLICY),
+    "denied request": (Found.WRITE_REFUSED, _POLICY),
 }
 """What an API server's sentence tells, by words in it, and what helps."""
 

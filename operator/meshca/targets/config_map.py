@@ -12,6 +12,7 @@ from meshca.core.situation import newest_first
 from meshca.core.spec import SUBDOMAIN, TargetSpec
 from meshca.errors import PKIError
 from meshca.pki import certs
+from meshca.pki.certs import Certificate
 from meshca.targets.port import Against, Content, TargetKind
 from meshca.words.names import ANNOTATION_REVISIONS, LABEL_MESHCA, ROOT_CERT
 from meshca.words.reasons import Found
@@ -81,11 +82,14 @@ def _claimed(claimant: str, *, gone: bool) -> str:
 
 
 def _is_restored(found: Json, against: Against) -> bool:
-    """Tell whether it is ours though there is no record of who wrote it: our label, and our roots alone."""
-    if metadata.entries(found["metadata"]):
+    """Tell whether it is ours though others wrote it, as backup tools do: our label, and roots of ours alone."""
+    if LABEL_MESHCA not in (found["metadata"].get("labels") or {}):
         return False
-    ours = {root.certificate.pem for root in against.roots}
-    return LABEL_MESHCA in (found["metadata"].get("labels") or {}) and bool(pems := _pems(found)) and {*pems} <= ours
+    known = {root.certificate.fingerprint for root in against.roots}
+    roots = _certificates(found)
+    return bool(roots) and all(
+        each.fingerprint in known or certs.root_revision(each, against.owner.name) is not None for each in roots
+    )
 
 
 def _listed(found: Json, against: Against) -> Listed:
@@ -112,10 +116,14 @@ def _listed(found: Json, against: Against) -> Listed:
 
 def _pems(found: Json) -> list[bytes]:
     """Return every certificate in canonical form; none when it is no bundle."""
+    return [each.pem for each in _certificates(found)]
+
+
+def _certificates(found: Json) -> Sequence[Certificate]:
     try:
-        return [each.pem for each in certs.parse_bundle(_text(found))]
+        return certs.parse_bundle(_text(found))
     except PKIError:
-        return []
+        return ()
 
 
 def _text(found: Json) -> bytes:

@@ -126,6 +126,17 @@ class TargetKind(ABC, Generic[T_contra]):
         _ = cluster, target
         return None
 
+    async def own_root(self, cluster: Reader, target: T_contra) -> str | None:  # the port
+        """Return the SHA-256 of the root of a CA that whoever signs there has made for itself; None: it has none.
+
+        Asked for while a CA of somebody else's is taken over. Who runs on such a CA loads no object before a restart.
+
+        Raises:
+            StoreError: that cannot be seen.
+        """
+        _ = cluster, target
+        return None
+
     async def spare(  # the port
         self, cluster: Reader, target: T_contra, meshca: str, seen: Observed, grant: Grant
     ) -> Blocked | Absent | None:

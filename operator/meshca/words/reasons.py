@@ -127,6 +127,8 @@ class Found(StrEnum):
     """A pass found no end."""
     MESH_HAS_ANOTHER_CA = "MeshHasAnotherCA"
     """A mesh runs on a root that is not this MeshCA's."""
+    ADOPT_UNDECIDED = "AdoptUndecided"
+    """Of targets that were taken over from one root, some are to go back and some are not."""
     EXTERNAL_CA = "ExternalCA"
     """The workloads of a mesh get their certificates from somebody else than istiod."""
 

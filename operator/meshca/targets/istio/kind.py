@@ -123,6 +123,10 @@ class Istio(CAKind[IstioTarget]):
         """Return istiod's own CA, where it runs on that."""
         return await self_signed.stand_in(cluster, target)
 
+    async def own_root(self, cluster: Reader, target: IstioTarget) -> str | None:
+        """Return the root in istiod's own Secret."""
+        return await self_signed.own_root(cluster, target)
+
     async def spare(
         self, cluster: Reader, target: IstioTarget, meshca: str, seen: Observed, grant: Grant
     ) -> Blocked | Absent | None:

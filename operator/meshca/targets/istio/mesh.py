@@ -105,7 +105,7 @@ def judge(target: TargetSpec, traces: Traces, ours: Ours, *, was_published: bool
     named = _named(strangers)
     if not any(map(istiod.runs, traces.deployments)):
         return _blocked(_left(target, traces, named))
-    return _blocked(_running(target, named, own_root(traces)))
+    return _blocked(_running(target, named, traces))
 
 
 def judge_adoption(target: TargetSpec, traces: Traces, root: Certificate) -> Blocked | None:
@@ -126,13 +126,18 @@ def judge_adoption(target: TargetSpec, traces: Traces, root: Certificate) -> Blo
     trusted = _read(traces.published)
     if root.fingerprint in fingerprints(traces.published):
         return None
-    return _blocked(_not_loaded(target, _named(trusted)))
+    return _blocked(_not_loaded(target, _named(trusted), keeps=_is_kept(traces)))
 
 
 def own_root(traces: Traces) -> str | None:
     """Return the fingerprint of istiod's own CA, if that is all that the mesh runs on."""
     own = fingerprints(traces.own_ca or b"")
     return next(iter(own)) if len(own) == 1 and fingerprints(traces.published or b"") == own else None
+
+
+def _is_kept(traces: Traces) -> bool:
+    """Tell whether an istiod that starts without `cacerts` goes on with a CA that its workloads trust."""
+    return not fingerprints(traces.own_ca or b"").isdisjoint(fingerprints(traces.published or traces.own_ca or b""))
 
 
 def trusted(traces: Traces, roots: Sequence[Root]) -> tuple[int, ...]:
@@ -219,20 +224,31 @@ def _stay(target: TargetSpec, own_root: str | None) -> str:
     )
 
 
-def _running(target: TargetSpec, named: str, own_root: str | None) -> str:
-    return (
-        f"a mesh runs in namespace {target.ref.namespace} on another root, {named}. Secret"
-        f" {target.ref.namespace}/{target.ref.name} is not written: istiod would take it up at its next restart and"
-        f" split the mesh. {_stay(target, own_root)}"
+def _running(target: TargetSpec, named: str, traces: Traces) -> str:
+    running = f"a mesh runs in namespace {target.ref.namespace} on another root, {named}. {target.ref} is not written"
+    if not _is_kept(traces):
+        return (
+            f"{running}. Nothing there keeps that CA: no Secret {CA_SECRET} holds it, so istiod has it in memory alone"
+            " and makes itself another at its next start, which splits the mesh. Do not restart it. Put its four files"
+            f" back into {target.ref} (from a backup, or from where they were made); then the mesh can be taken over"
+            " (docs/adopting.md)"
+        )
+    stay = _stay(target, own_root(traces))
+    return f"{running}: istiod would take it up at its next restart and split the mesh. {stay}"
+
+
+def _not_loaded(target: TargetSpec, named: str, *, keeps: bool) -> str:
+    way = (
+        "Keep a copy of the Secret elsewhere and take it away: istiod goes on with the CA that it has, and then also"
+        f" after a restart, since Secret {CA_SECRET} holds it"
+        if keeps
+        else "Keep a copy of the Secret elsewhere, and put the four files of the CA that the mesh runs on back into it"
+        " (from a backup, or from where they were made): without them istiod makes itself another CA at its next start"
     )
-
-
-def _not_loaded(target: TargetSpec, named: str) -> str:
     return (
         f"the workloads of the mesh in namespace {target.ref.namespace} trust {named}, and not the root of the CA in"
         f" {target.ref}: istiod has not loaded it, and would split the mesh at its next restart. It is not taken over,"
-        " and istiod must not be restarted. Keep a copy of the Secret elsewhere and take it away: istiod goes on with"
-        " the CA that it has, and then also after a restart"
+        f" and istiod must not be restarted. {way}"
     )
 
 

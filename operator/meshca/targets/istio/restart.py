@@ -88,6 +88,7 @@ def _stray(pod: Json) -> Reader:
         name=name,
         uid=pod["metadata"]["uid"],
         starts=() if start is None else (start,),
+        is_stray=True,
         is_moving=not _is_up(pod),
         reason=Found.RESTART_REFUSED,
         message=message,

@@ -14,6 +14,7 @@ from meshca.cluster.access import Reader
 from meshca.cluster.objects import data_of, encode_data
 from meshca.cluster.originals import stands_for
 from meshca.core.spec import TargetSpec
+from meshca.errors import StoreError
 from meshca.targets.istio import mesh, running_mesh
 from meshca.targets.istio.mesh import Traces
 from meshca.words.names import ANNOTATION_STANDS_FOR, CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT
@@ -41,6 +42,18 @@ async def stand_in(cluster: Reader, target: TargetSpec) -> Json | None:
     own = data_of(secret)
     is_all = mesh.own_root(Traces(published=told, own_ca=own.get(CA_CERT))) is not None
     return _as_cacerts(target.ref, secret, own) if is_all else None
+
+
+async def own_root(cluster: Reader, target: TargetSpec) -> str | None:
+    """Return the SHA-256 of the root that istiod has made for itself, whether it runs on that or not.
+
+    Raises:
+        StoreError: the API server failed.
+    """
+    secret = await running_mesh.allowed(cluster.get(Ref(target.ref.namespace, mesh.CA_SECRET)))
+    if not mesh.is_asked(target) or secret is None or isinstance(secret, StoreError):
+        return None  # what may not be seen was told of before the first write
+    return next(iter(mesh.fingerprints(data_of(secret).get(CA_CERT, b""))), None)
 
 
 def source_of(secret: Json, ref: Ref) -> Ref:
