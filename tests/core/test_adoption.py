@@ -4,15 +4,17 @@ That no order of such steps makes a handshake fail is for test_model.py.
 """
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from meshca.core.actions import Action, CreateRoot, DropOriginal, GiveBack, KeepOriginal, MarkRoot, WriteCA
-from meshca.core.adoption import revisions
+from meshca.core.adoption import revisions, too_late
+from meshca.core.gates import asks_readers
 from meshca.core.model import Absent, Adoptable, Blocked, Observed, Original, Published, Root, TargetState
 from meshca.core.outcomes import NOTHING_ASIDE, Obstacle
 from meshca.core.parse import parse_spec
+from meshca.core.questions import AskReaders, AskReload
 from meshca.core.rotation import plan
 from meshca.core.situation import phase, situate
 from meshca.core.spec import DeletionPolicy, MeshCASpec
@@ -115,6 +117,14 @@ def grow(target: str = "istio", theirs: int = 0) -> WriteCA:
 
 ACTIVE_FIRST, SOLE_FIRST = replace(FIRST, state=ACTIVE), replace(FIRST, state=SOLE)
 OURS = root(1, SOLE)
+
+
+def ending(at: datetime) -> Root:
+    """Return theirs, ending then."""
+    return replace(THEIRS, certificate=replace(THEIRS.certificate, not_after=at))
+
+
+ENDED, ENDING, LIVING = ending(NOW - SECOND), ending(NOW + T + D + SECOND), ending(NOW + T + D + 2 * SECOND)
 
 WAY_IN = {
     "a CA that is to be taken over is kept first": Row(
@@ -297,6 +307,37 @@ WAY_BACK = {
         Phase.RETIRE,
         wanting(False),
     ),
+    "not in Trust either, while another target of it goes on": Row(
+        seen([THEIRS, FIRST], published(THEIRS, 1, 0, since=DONE), published(THEIRS, 1, 0, since=DONE)),
+        None,
+        Phase.TRUST,
+        wanting(False, True),
+        (Found.ADOPT_UNDECIDED,),
+    ),
+    "and none of them goes on": Row(
+        seen([THEIRS, FIRST], published(THEIRS, 1, 0, since=DONE), published(THEIRS, 0)),
+        WriteCA("t1", 0, (1, 0), issue=False),
+        Phase.PREPARE,
+        wanting(False, True),
+    ),
+    "not to a CA that would end on the way": Row(
+        seen([ENDING, ACTIVE_FIRST], published(FIRST, 1, 0, since=NOW), kept={0: ENDING}),
+        None,
+        Phase.DRAIN,
+        wanting(False),
+    ),
+    "but to one that will live for as long as the way back takes": Row(
+        seen([LIVING, ACTIVE_FIRST], published(FIRST, 1, 0, since=LONG_AGO), kept={0: LIVING}),
+        WriteCA("istio", 0, (1, 0), issue=True),
+        Phase.DRAIN,
+        wanting(False),
+    ),
+    "one that has ended is not given back while it still stands in its place": Row(
+        seen([ENDED, FIRST], published(ENDED, 1, 0, since=NOW, ends=NOW - DAY), kept={0: ENDED}),
+        MarkRoot(1, ACTIVE),
+        Phase.TRUST,
+        wanting(False),
+    ),
     "and the copy is deleted when theirs is gone": Row(
         seen([THEIRS, SOLE_FIRST], published(FIRST, 1)), DropOriginal("istio"), spec=wanting(False)
     ),
@@ -360,6 +401,17 @@ ACCIDENTS = {
     "what has long lived by it is taken over once more": Row(
         seen([THEIRS, SOLE_FIRST], untouched(since=LONG_AGO)), grow(), Phase.PREPARE
     ),
+    "data of theirs alone that is put over ours does not sign until our stamp is old": Row(
+        seen([THEIRS, SOLE_FIRST], replace(untouched(since=LONG_AGO), written_at=NOW)),
+        WriteCA("istio", 1, (1, 0), issue=True),
+        Phase.PREPARE,
+    ),
+    "a CA that is deleted before ours was there comes back as it was": Row(
+        seen([THEIRS], Absent()), GiveBack("istio"), Phase.PENDING
+    ),
+    "also for who does not want to go on": Row(
+        seen([THEIRS], Absent()), GiveBack("istio"), Phase.PENDING, wanting(False)
+    ),
     "a lost copy stops nothing": Row(
         seen([THEIRS, FIRST], published(THEIRS, 1, 0, since=DONE), kept={}), MarkRoot(1, ACTIVE), Phase.TRUST
     ),
@@ -396,6 +448,52 @@ def test_where_the_copy_cannot_be_written_nothing_else_is() -> None:
     decided = plan(wanting(True), seen_first, NOW, aside)
     assert decided.step is None
     assert decided.holds == (refused,)
+
+
+def test_no_root_is_made_while_a_ca_that_was_deleted_cannot_be_put_back() -> None:
+    refused = Obstacle(Found.QUOTA_EXCEEDED, "refused")
+    aside = NOTHING_ASIDE.with_action(GiveBack("istio"), refused)
+    decided = plan(ADOPTED, seen([THEIRS], Absent()), NOW, aside)
+    assert decided.step is None
+    assert refused in decided.holds
+
+
+def test_who_cannot_go_back_any_more_is_told_why() -> None:
+    late = seen([ENDING, ACTIVE_FIRST], published(FIRST, 1, 0, since=LONG_AGO), kept={0: ENDING})
+    (told,) = too_late(situate(wanting(False), late, NOW))
+    assert "target istio does not go back to the CA that it had" in told
+    assert too_late(situate(ADOPTED, late, NOW)) == []
+    in_time = seen([LIVING, ACTIVE_FIRST], published(FIRST, 1, 0, since=LONG_AGO), kept={0: LIVING})
+    assert too_late(situate(wanting(False), in_time, NOW)) == []
+
+
+OWN = {"istio": THEIRS.certificate.fingerprint}
+STARTED_ANEW: dict[str, tuple[Observed, AskReload | AskReaders]] = {
+    "the CA that it made for itself was put into its Secret by somebody": (
+        replace(seen([THEIRS, FIRST], published(THEIRS, 1, 0)), own_roots=OWN),
+        AskReaders("istio"),
+    ),
+    "that copy is lost": (
+        replace(seen([THEIRS, FIRST], published(THEIRS, 1, 0), kept={}), own_roots=OWN),
+        AskReaders("istio"),
+    ),
+    "its own CA is an old one of another root": (
+        replace(seen([THEIRS, FIRST], published(THEIRS, 1, 0)), own_roots={"istio": "ab"}),
+        AskReload("istio"),
+    ),
+    "it has none": (seen([THEIRS, FIRST], published(THEIRS, 1, 0)), AskReload("istio")),
+    "its root is trusted no more": (
+        replace(seen([THEIRS, SOLE_FIRST], published(FIRST, 1)), own_roots=OWN),
+        AskReload("istio"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("known", "ask"), STARTED_ANEW.values(), ids=STARTED_ANEW)
+def test_who_may_run_on_a_ca_of_its_own_is_asked_since_when_it_runs(
+    known: Observed, ask: AskReload | AskReaders
+) -> None:
+    assert asks_readers(situate(ADOPTED, known, NOW), "istio") == ask
 
 
 def test_the_waits_say_what_they_are_for() -> None:

@@ -49,6 +49,10 @@ ELSEWHERE: dict[str, tuple[Traces, str]] = {
         Traces(deployments=[ON], injected=[injector("meshca.googleapis.com:443")]),
         "ConfigMap istio-system/istio-sidecar-injector sends them to meshca.googleapis.com:443 (global.caAddress)",
     ),
+    "one does not sign, and those of the other are sent elsewhere": (
+        Traces(deployments=[OFF, CANARY], injected=[injector(ISTIO_CSR, "istio-sidecar-injector-canary")]),
+        "ENABLE_CA_SERVER=false",
+    ),
     "those of every revision": (
         Traces(
             deployments=[ON, CANARY],

@@ -43,7 +43,8 @@ def foresee(spec: MeshCASpec, observed: Observed, start: datetime, end: datetime
     """Yield every step from what is observed at `start` until `end`, and what keeps others, once.
 
     Given roots are taken to live as long as `spec.root.duration`, and to be replaced
-    in time; and whatever has been answered once to stay so.
+    in time; whatever has been answered once to stay so; and restarts that are under way
+    to end.
     """
     now, told = start, set[Obstacle]()
     while now <= end:
@@ -58,7 +59,7 @@ def foresee(spec: MeshCASpec, observed: Observed, start: datetime, end: datetime
         later = [wait.until for wait in decision.waits if wait.until is not None and wait.until > now]
         if not later:
             return
-        now = min(later)
+        now, observed = min(later), _rolled_out(observed)
 
 
 def empty(spec: MeshCASpec, now: datetime) -> Observed:
@@ -82,6 +83,14 @@ def _tell(observed: Observed) -> Observed:
     for ask, answer in observed.answers.items():
         if answer.told is not None:
             observed = observed.with_answer(ask, replace(answer, told=answer.told | ours))
+    return observed
+
+
+def _rolled_out(observed: Observed) -> Observed:
+    """Let whatever is being restarted be done with it by the next look, unless it says itself that it is not."""
+    for ask, answer in observed.answers.items():
+        readers = tuple(each if each.is_stuck else replace(each, is_moving=False) for each in answer.readers)
+        observed = observed.with_answer(ask, replace(answer, readers=readers))
     return observed
 
 

@@ -46,6 +46,7 @@ class Memory:
         retold: when a status was last put in place of another operator's.
         told: the last changes that people were told of while they could not be written down.
         repairs: how often a target's object was put back after it was edited or deleted, by the target's name.
+        grown: bundles that were written, by the target's name.
         put_right: what was put right, by the target's name.
         restarted: when a reader was restarted, by the target's name and its own.
     """
@@ -57,5 +58,6 @@ class Memory:
     retold: datetime | None = None
     told: list[tuple[str, str, str]] = field(default_factory=list)
     repairs: Counter[str] = field(default_factory=Counter)
+    grown: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
     put_right: dict[str, Repaired] = field(default_factory=dict)
     restarted: dict[tuple[str, str], datetime] = field(default_factory=dict)

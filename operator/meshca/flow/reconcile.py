@@ -15,7 +15,6 @@ from meshca.cluster.clock import ServerClock, local_now
 from meshca.cluster.first_look import FirstLook
 from meshca.cluster.rights import Grant
 from meshca.cluster.store import Store
-from meshca.core.actions import WriteCA
 from meshca.core.conditions import Trouble
 from meshca.core.model import Observed
 from meshca.core.outcomes import Obstacle, Plan, Step
@@ -42,7 +41,6 @@ from meshca.flow.refusals import explain
 from meshca.flow.registry import Registry, Resource
 from meshca.flow.report import Reporter
 from meshca.flow.snapshot import Snapshot
-from meshca.words.reasons import Done
 
 logger = logging.getLogger(__name__)
 
@@ -198,8 +196,7 @@ class Reconciler:
             outcome.fail(step.action, error, hold)
             return False
         outcome.done.append(step)
-        if step.reason is Done.SECRET_REPAIRED and isinstance(step.action, WriteCA):
-            resource.memory.repairs[step.action.target] += 1
+        repairs.count(resource.memory, step)
         self._on_step(step)
         return True
 

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 
 from meshca.core.actions import Action, Restart, WriteBundle, WriteCA
 from meshca.core.model import Holding, Observed
+from meshca.core.outcomes import Step
 from meshca.core.questions import Reader
 from meshca.flow.memory import Memory, Repaired
+from meshca.words.reasons import Done
 
 PATIENCE = timedelta(hours=1)
 """After which the same difference is put right once more: whoever caused it may be gone."""
@@ -25,6 +27,21 @@ def note(memory: Memory, action: Action, observed: Observed, now: datetime) -> N
 
     if isinstance(action, Restart):
         memory.restarted[action.target, action.reader] = now.replace(microsecond=0)
+
+
+def count(memory: Memory, step: Step) -> None:
+    """Count a step that put a target back: after an edit, or because a bundle that had grown was set back.
+
+    The latter begins Trust anew each time, and looks like its beginning.
+    """
+    if not isinstance(step.action, WriteCA):
+        return
+    grown = step.action.target, step.action.bundle
+    is_again = step.reason is Done.TRUST_PUBLISHED and grown in memory.grown
+    if step.reason is Done.TRUST_PUBLISHED:
+        memory.grown.add(grown)
+    if is_again or step.reason is Done.SECRET_REPAIRED:
+        memory.repairs[step.action.target] += 1
 
 
 def judge(memory: Memory, observed: Observed, now: datetime) -> Observed:

@@ -11,7 +11,7 @@ Reads JSON; sends nothing.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meshca.core.spec import TargetSpec
@@ -26,15 +26,18 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")  # Go's strconv.ParseBool; w
 
 def injectors(deployments: Sequence[Json]) -> tuple[str, ...]:
     """Return the names of the ConfigMaps that say what istiods inject, each once."""
-    revisions = (istiod.environment(each).get("REVISION", "") for each in deployments if istiod.runs(each))
-    names = (INJECTOR if revision in {"", "default"} else f"{INJECTOR}-{revision}" for revision in revisions)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(_injector(each) for each in deployments if istiod.runs(each)))
+
+
+def _injector(deployment: Json) -> str:
+    revision = istiod.environment(deployment).get("REVISION", "")
+    return INJECTOR if revision in {"", "default"} else f"{INJECTOR}-{revision}"
 
 
 def judge(target: TargetSpec, deployments: Sequence[Json], injected: Sequence[Json] = ()) -> str | None:
     """Say why what is written to a target would be used by no workload; None: it would be, as far as can be seen.
 
-    One istiod of several that signs is enough: its workloads need a CA.
+    One istiod of several whose workloads ask it is enough: they need a CA.
 
     Args:
         target: what would be written.
@@ -42,13 +45,10 @@ def judge(target: TargetSpec, deployments: Sequence[Json], injected: Sequence[Js
         injected: the ConfigMaps that were found of those that `injectors` names.
     """
     running = [each for each in deployments if istiod.runs(each)]
-    unsigning = [why for each in running if (why := _signs_nothing(each)) is not None]
-    if running and len(unsigning) == len(running):
-        return _message(target, unsigning[0])
-    redirected = list(_redirected(injected))
-    if running and len(redirected) == len(injectors(running)):
-        return _message(target, redirected[0])
-    return None
+    redirected = {each["metadata"]["name"]: why for each in injected if (why := _redirects(each)) is not None}
+    found = [_signs_nothing(each) or redirected.get(_injector(each)) for each in running]
+    elsewhere = [why for why in found if why is not None]
+    return _message(target, elsewhere[0]) if elsewhere and len(elsewhere) == len(running) else None
 
 
 def _signs_nothing(deployment: Json) -> str | None:
@@ -61,12 +61,12 @@ def _signs_nothing(deployment: Json) -> str | None:
     return None
 
 
-def _redirected(injected: Sequence[Json]) -> Iterator[str]:
-    for each in injected:
-        address = _ca_address(each)
-        if address and not address.startswith("istiod"):
-            name = istiod.name_of("ConfigMap", each["metadata"])
-            yield f"{name} sends them to {address[:200]} (global.caAddress)"
+def _redirects(injector: Json) -> str | None:
+    address = _ca_address(injector)
+    if not address or address.startswith("istiod"):
+        return None
+    name = istiod.name_of("ConfigMap", injector["metadata"])
+    return f"{name} sends them to {address[:200]} (global.caAddress)"
 
 
 def _ca_address(config_map: Json) -> str:

@@ -66,7 +66,9 @@ async def _look(cluster: Reader, grant: Grant, target: TargetSpec) -> Traces | B
     if missing or isinstance(roots, StoreError) or isinstance(own_ca, StoreError):
         return _forbidden(target, missing, grant)
     assert not isinstance(deployments, StoreError)
-    injected = await _injected(cluster, where, external.injectors(deployments))
+    injected = await _injected(cluster, target, external.injectors(deployments), grant)
+    if isinstance(injected, Blocked):
+        return injected
     return Traces(published=roots, own_ca=own_ca, deployments=deployments, injected=injected)
 
 
@@ -92,10 +94,14 @@ async def _own_ca(cluster: Reader, namespace: str) -> bytes | None:
     return None if found is None else data_of({"data": _only(found, CA_CERT)}).get(CA_CERT, b"")
 
 
-async def _injected(cluster: Reader, namespace: str, names: Sequence[str]) -> list[Json]:
-    """Return what is there; of a revision whose name no role has it is not seen."""
-    refs = (Ref(namespace, name, CONFIG_MAPS) for name in names)
+async def _injected(cluster: Reader, target: TargetSpec, names: Sequence[str], grant: Grant) -> list[Json] | Blocked:
+    """Return what istiods inject, as far as there is something."""
+    refs = [Ref(target.ref.namespace, name, CONFIG_MAPS) for name in names]
     found = await asyncio.gather(*(allowed(cluster.get(ref)) for ref in refs))
+    missing = [ref.name for ref, each in zip(refs, found, strict=True) if isinstance(each, StoreError)]
+    if missing:
+        named = f"get ConfigMap {', '.join(missing)} (injectors in the chart, for an istiod of a revision)"
+        return _forbidden(target, [named], grant)
     return [each for each in found if each is not None and not isinstance(each, StoreError)]
 
 
