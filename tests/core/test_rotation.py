@@ -17,6 +17,7 @@ from meshca.core.actions import (
     WriteCA,
 )
 from meshca.core.model import Absent, Blocked, Observed, Request, Root, TargetState
+from meshca.core.outcomes import NOTHING_ASIDE, Obstacle
 from meshca.core.questions import Answer, Ask, AskReload, Pending, Signature
 from meshca.core.rotation import plan
 from meshca.core.situation import phase, situate
@@ -79,6 +80,9 @@ class Row:
 
 A, B = root(1, SOLE), root(2, SOLE)
 OLD = root(1, SOLE, made=NOW - timedelta(days=9 * 365))
+LAST_END = NOW + 2 * T + 4 * D + 4 * SECOND
+LAST, NOT_YET = root(1, SOLE, ends=LAST_END), root(1, SOLE, ends=LAST_END + SECOND)
+"""Roots at the last moment at which a rotation away from them is safe, and a second before."""
 ENDING = root(1, SOLE, ends=NOW + 20 * DAY)
 DEAD = root(1, SOLE, made=NOW - timedelta(days=3651), ends=NOW - DAY)
 DEAD_B = root(2, SOLE, made=NOW - timedelta(days=3651), ends=NOW - DAY)
@@ -171,6 +175,48 @@ BIRTH = {
         None,
         spec=WITH_BUNDLE,
         stalled=(Found.FOREIGN_SECRET,),
+    ),
+    "a ConfigMap is another's, and the root would end before its rotation: that begins without it": Row(
+        observed([LAST], published(LAST, 1, ends=LAST_END)).with_target(BUNDLE, FOREIGN),
+        CreateRoot(2, PREPARED),
+        spec=WITH_BUNDLE,
+        stalled=(Found.FOREIGN_SECRET,),
+    ),
+    "a second earlier it does not": Row(
+        observed([NOT_YET], published(NOT_YET, 1, ends=NOT_YET.certificate.not_after)).with_target(BUNDLE, FOREIGN),
+        None,
+        spec=WITH_BUNDLE,
+        stalled=(Found.FOREIGN_SECRET,),
+    ),
+    "nor where the other is a CA": Row(
+        observed([LAST], published(LAST, 1, ends=LAST_END), FOREIGN),
+        None,
+        spec=several(2),
+        stalled=(Found.FOREIGN_SECRET,),
+    ),
+    "a ConfigMap is immutable, and the root would end: its rotation begins": Row(
+        observed([LAST], published(LAST, 1, ends=LAST_END)).with_target(BUNDLE, listed(1, immutable=True)),
+        CreateRoot(2, PREPARED),
+        spec=WITH_BUNDLE,
+        stalled=(Found.CONFIG_MAP_IMMUTABLE,),
+    ),
+    "and goes on": Row(
+        observed([LAST, root(2, PREPARED)], published(LAST, 2, 1, since=DONE, ends=LAST_END)).with_target(
+            BUNDLE, listed(1, immutable=True)
+        ),
+        MarkRoot(2, ACTIVE),
+        Phase.TRUST,
+        WITH_BUNDLE,
+        (Found.CONFIG_MAP_IMMUTABLE,),
+    ),
+    "also where it has become another's": Row(
+        observed([LAST, root(2, PREPARED)], published(LAST, 2, 1, since=DONE, ends=LAST_END)).with_target(
+            BUNDLE, FOREIGN
+        ),
+        MarkRoot(2, ACTIVE),
+        Phase.TRUST,
+        WITH_BUNDLE,
+        (Found.FOREIGN_SECRET,),
     ),
     "a ConfigMap is all that there is to see after the old root has gone: nothing": Row(
         observed([B], published(B, 2)).with_target(BUNDLE, listed(2, since=NOW)), None, spec=WITH_BUNDLE
@@ -943,6 +989,16 @@ def test_a_root_that_ztunnels_take_does_not_wait_because_the_next_one_is_refused
     step = plan(spec(root=GIVEN), seen, NOW).step
     assert step is not None
     assert step.action == MarkRoot(2, ACTIVE)
+
+
+def test_a_bundle_whose_write_is_refused_is_left_behind_when_the_root_would_end() -> None:
+    refused = Obstacle(Found.QUOTA_EXCEEDED, "refused")
+    for last, goes_on in ((LAST, True), (NOT_YET, False)):
+        targets = published(last, 2, 1, since=DONE, ends=last.certificate.not_after)
+        seen = observed([last, root(2, PREPARED)], targets).with_target(BUNDLE, Absent())
+        decided = plan(WITH_BUNDLE, seen, NOW, NOTHING_ASIDE.with_action(WriteBundle(BUNDLE, (2, 1)), refused))
+        assert (decided.step is not None) == goes_on
+        assert refused in decided.holds
 
 
 ZTUNNELS = {
