@@ -307,6 +307,12 @@ WAY_BACK = {
         Phase.RETIRE,
         wanting(False),
     ),
+    "nor while another one that goes back with it has not done so": Row(
+        seen([THEIRS, ACTIVE_FIRST], published(THEIRS, 1, 0, since=DONE), published(FIRST, 1, 0, since=DONE)),
+        WriteCA("t1", 0, (1, 0), issue=True),
+        Phase.SWITCH,
+        wanting(False, False),
+    ),
     "not in Trust either, while another target of it goes on": Row(
         seen([THEIRS, FIRST], published(THEIRS, 1, 0, since=DONE), published(THEIRS, 1, 0, since=DONE)),
         None,
