@@ -18,6 +18,7 @@ from meshca.core.questions import AskReaders, AskReload
 from meshca.core.rotation import plan
 from meshca.core.situation import phase, situate
 from meshca.core.spec import DeletionPolicy, MeshCASpec
+from meshca.core.status import build_status
 from meshca.flow.kinds import KINDS
 from meshca.words.names import Phase
 from meshca.words.reasons import Done, Found, Reason
@@ -471,6 +472,16 @@ def test_who_cannot_go_back_any_more_is_told_why() -> None:
     assert too_late(situate(ADOPTED, late, NOW)) == []
     in_time = seen([LIVING, ACTIVE_FIRST], published(FIRST, 1, 0, since=LONG_AGO), kept={0: LIVING})
     assert too_late(situate(wanting(False), in_time, NOW)) == []
+    situation = situate(wanting(False), late, NOW)
+    status = build_status(situation, plan(wanting(False), late, NOW), (), {}, 1)
+    assert told in status["warnings"]
+
+
+def test_whose_ca_is_immutable_is_told_that_it_comes_back_as_it_was() -> None:
+    holds = plan(ADOPTED, seen([THEIRS], untouched(immutable=True)), NOW).obstacles
+    told = next(each.message for each in holds if each.reason is Found.SECRET_IMMUTABLE)
+    assert "put back at once as it was" in told
+    assert "made anew" not in told
 
 
 OWN = {"istio": THEIRS.certificate.fingerprint}
