@@ -47,6 +47,42 @@ NONSENSE: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 }
 
 
+DAYS = {"duration": "720h", "renewBefore": "240h"}
+CONTRADICTED: dict[str, dict[str, Any]] = {
+    "what stands for a section breaks a rule about another": {
+        "root": {"duration": "10m", "renewBefore": "5m"},
+        "intermediate": {"duration": "60s", "renewBefore": "25s"},
+        "workload": [1],
+        "rotation": {"propagationDelay": "1s"},
+    },
+    "so does what stands for a field": {
+        "intermediate": {"duration": "12h", "renewBefore": "4h"},
+        "workload": {"maxCertificateDuration": "PT1H"},
+    },
+    "and what stands for a field that others are about": {"root": DAYS, "intermediate": {"duration": "30d"}},
+    "a target without a name beside one that has one": {"targets": [TARGET, {"istio": {"namespace": "b"}}]},
+    "what is required of a section that need not be there": {
+        "targets": [TARGET | {"istio": {"namespace": "mesh", "adopt": {}}}]
+    },
+}
+
+
+@pytest.mark.parametrize("spec", CONTRADICTED.values(), ids=CONTRADICTED.keys())
+def test_what_is_served_goes_on_although(spec: dict[str, Any]) -> None:
+    reading = read_spec("mesh", spec | {"targets": spec.get("targets", [TARGET])}, KINDS)
+    assert reading.error is not None
+    assert reading.spec is not None
+    assert reading.spec.partial is reading.error
+    assert [target.ref.namespace for target in reading.spec.targets] == ["mesh"]
+
+
+def test_a_root_that_was_given_stays_the_root_that_was_given() -> None:
+    source = {"source": {"secret": {"name": "mine"}}}
+    reading = read_spec("mesh", {"root": DAYS | source, "intermediate": {"duration": "30d"}}, KINDS)
+    assert reading.spec is not None
+    assert reading.spec.root.source.ref is not None
+
+
 @pytest.mark.parametrize(("spec", "field", "namespaces"), NONSENSE.values(), ids=NONSENSE.keys())
 def test_what_makes_no_sense_is_left_out_and_told(spec: dict[str, Any], field: str, namespaces: list[str]) -> None:
     before = repr(spec)

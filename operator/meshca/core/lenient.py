@@ -6,7 +6,7 @@ refused typing errors; `meshca plan` and the CRD stay strict.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +20,8 @@ Json = Mapping[str, Any]
 MOST_REMOVALS = 64
 """Fields that are left out before a spec is given up."""
 
+_SECTIONS = ("workload", "rotation", "intermediate")
+"""What says how long things live and last, and has defaults."""
 _PART = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -49,7 +51,7 @@ def read_spec(name: str, spec: Json, kinds: Kinds) -> Reading:
                 first = first or error
             elif first is None:
                 unknown.append(error.field)
-            if not _remove(rest, error.field):
+            if not _remove(rest, error.field) and not _remove_a_section(rest):
                 break
             continue
         return Reading(replace(parsed, unknown=tuple(unknown), partial=first), first)
@@ -57,13 +59,19 @@ def read_spec(name: str, spec: Json, kinds: Kinds) -> Reading:
 
 
 def _remove(spec: Any, path: str) -> bool:
-    """Take the field at a path such as `spec.targets[1].istio` away; False when it is not there.
+    """Take the field at a path such as `spec.targets[1].istio` away, or what it is in; False when neither is there.
 
     Never all targets: the default is another mesh's.
     """
     parts = [int(number) if number else name for name, number in _PART.findall(path.removeprefix("spec"))]
-    if parts in ([], ["targets"]):
-        return False
+    while parts not in ([], ["targets"]):
+        if _take(spec, parts):
+            return True
+        parts = parts[:-1]
+    return False
+
+
+def _take(spec: Any, parts: Sequence[Any]) -> bool:
     *way, last = parts
     place = spec
     try:
@@ -73,3 +81,15 @@ def _remove(spec: Any, path: str) -> bool:
     except (KeyError, IndexError, TypeError):
         return False
     return True
+
+
+def _remove_a_section(spec: Any) -> bool:
+    """Take a section away that a default may contradict: what is left out of one can break a rule about another.
+
+    Which root was given stays, whatever else is said of roots.
+    """
+    if any(_take(spec, [name]) for name in _SECTIONS):
+        return True
+    root = spec.get("root")
+    others = [key for key in root if key != "source"] if isinstance(root, dict) else []
+    return any(_take(spec, ["root", key]) for key in others)
