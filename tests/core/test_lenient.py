@@ -78,7 +78,7 @@ def test_what_is_served_goes_on_although(spec: dict[str, Any]) -> None:
 
 def test_a_root_that_was_given_stays_the_root_that_was_given() -> None:
     source = {"source": {"secret": {"name": "mine"}}}
-    reading = read_spec("mesh", {"root": DAYS | source, "intermediate": {"duration": "30d"}}, KINDS)
+    reading = read_spec("mesh", {"root": source | DAYS, "intermediate": {"duration": "30d"}}, KINDS)
     assert reading.spec is not None
     assert reading.spec.root.source.ref is not None
 
