@@ -3,6 +3,7 @@
 `MESHCA_HANDSHAKES=50000` has each of them go on, and rotate again, until there were that many.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tests.istio.timeline import Sight
 from tests.pki.factories import Made
 from tests.pki.hand_made import Files, by_istios_tools, ca, like_istios_samples, three_levels, two_levels
 
+DELAY = 10.0
+"""propagationDelay, in seconds."""
 WHOLE = 600.0
 """Seconds for all phases: each of two waits until all leaves of before have expired, and may take a restart."""
 
@@ -98,6 +101,7 @@ async def test_who_takes_the_word_back_has_the_old_ca_again(
         await mesh.timeline.until(in_phase(phase), WHOLE)
         await mesh.cluster.apply_meshca(SPEC | {"targets": [target(rootReload="Restart")]})
         await mesh.timeline.until(lambda sight: _is_back(sight, before) and sight.stalled == "ForeignSecret", WHOLE)
+        await asyncio.sleep(DELAY)  # docs/adopting.md: then istiod is restarted once
         await mesh.rollout.crash()
         await leaves_renewed(mesh)
         await mesh.timeline.until(lambda sight: _is_back(sight, before) and sight.is_settled, SOON)
