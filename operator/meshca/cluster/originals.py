@@ -47,8 +47,11 @@ def _portable(found: Json) -> Json:
 
 def source_of(owner: Owner, secret: Json) -> Ref | None:
     """Return the object whose CA a Secret keeps; None when it keeps none, or is being deleted."""
-    metadata, whole = secret["metadata"], read_original(secret)
-    if whole is None or LABEL_ORIGINAL not in (metadata.get("labels") or {}) or metadata.get("deletionTimestamp"):
+    metadata = secret["metadata"]
+    if LABEL_ORIGINAL not in (metadata.get("labels") or {}) or metadata.get("deletionTimestamp"):
+        return None  # a root, most often: asked of each in every pass
+    whole = read_original(secret)
+    if whole is None:
         return None
     theirs = whole[0]["metadata"]
     source = Ref(str(theirs.get("namespace", "")), str(theirs.get("name", "")))

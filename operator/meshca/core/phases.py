@@ -65,7 +65,9 @@ def establish_newest_root(situation: Situation, standing: Standing) -> Outcome:
         f"retires {roots(_revisions(standing.older))}: every workload certificate is under"
         f" root {standing.newest.revision}",
     )
-    yield from _pass(situation, standing, gates.drained, Wait(Done.ROOT_RETIRED, message), _if_loaded(situation, step))
+    yield from _pass(
+        situation, standing, gates.drained, Wait(Done.ROOT_RETIRED, message), _if_loaded(situation, standing, step)
+    )
 
 
 @settled
@@ -81,7 +83,7 @@ def activate_prepared_root(situation: Situation, standing: Standing) -> Outcome:
     text = f"lets root {new} sign: every proxy trusts it"
     step = Step(MarkRoot(new, RootState.ACTIVE), Done.ROOT_ACTIVATED, text)
     yield from _pass(
-        situation, standing, gates.trusted, Wait(Done.ROOT_ACTIVATED, message), _if_loaded(situation, step)
+        situation, standing, gates.trusted, Wait(Done.ROOT_ACTIVATED, message), _if_loaded(situation, standing, step)
     )
 
 
@@ -144,15 +146,11 @@ def _pass(situation: Situation, standing: Standing, gate: Gate, waits: Wait, the
             return
 
 
-def _if_loaded(situation: Situation, step: Step) -> Outcome:
+def _if_loaded(situation: Situation, standing: Standing, step: Step) -> Outcome:
     """Leave a phase only if every istiod will still load what follows."""
     holds = load_holds(situation, "the rotation cannot go on", "nothing is lost by the wait")
-    yield from holds or (() if _is_undecided(situation) else (step,))
-
-
-def _is_undecided(situation: Situation) -> bool:
-    """Tell whether targets of one mesh are to go different ways; tell_undecided says so."""
-    return situation.standing is not None and bool(undecided(situation, situation.standing))
+    # Of targets that are to go different ways `tell_undecided` tells.
+    yield from holds or (() if undecided(situation, standing) else (step,))
 
 
 def _held_by_finalizer(situation: Situation, root: Root) -> Hold:

@@ -50,8 +50,10 @@ async def own_root(cluster: Reader, target: TargetSpec) -> str | None:
     Raises:
         StoreError: the API server failed.
     """
+    if not mesh.is_asked(target):
+        return None
     secret = await running_mesh.allowed(cluster.get(Ref(target.ref.namespace, mesh.CA_SECRET)))
-    if not mesh.is_asked(target) or secret is None or isinstance(secret, StoreError):
+    if secret is None or isinstance(secret, StoreError):
         return None  # what may not be seen was told of before the first write
     return next(iter(mesh.fingerprints(data_of(secret).get(CA_CERT, b""))), None)
 
