@@ -5,7 +5,7 @@ import json
 import random
 import re
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,9 +48,24 @@ async def apart(mesh: Mesh) -> str:
     return other
 
 
+def copy_of(mesh: Mesh, namespace: str = "") -> str:
+    """Name the Secret in which a target's CA is kept."""
+    return f"{mesh.name}.{namespace or mesh.namespace}.cacerts.original"
+
+
+async def is_being_taken_over(mesh: Mesh) -> tuple[Made, Files]:
+    """Let a mesh live by a CA of two levels and be taken over, until workloads trust ours too."""
+    top = ca(subject="Acme Root")
+    content = two_levels(top)
+    await runs_on(mesh, content)
+    await mesh.apply({"targets": [adopting(mesh, top)]})
+    await mesh.in_phase("Trust")
+    return top, content
+
+
 def kept(mesh: Mesh, namespace: str = "") -> Json | None:
     """Return what is kept of a target's CA."""
-    copy = mesh.secret(mesh.world.namespace, f"{mesh.name}.{namespace or mesh.namespace}.cacerts.original")
+    copy = mesh.secret(mesh.world.namespace, copy_of(mesh, namespace))
     found: Json | None = copy and json.loads(b64decode(copy["data"]["secret.json"]))
     return found
 
@@ -272,11 +287,7 @@ async def test_who_takes_the_word_back_has_what_was_there_before(mesh: Mesh, pha
 
 @concurrently
 async def test_a_secret_that_is_deleted_in_the_middle_gets_the_ca_back_that_it_had(mesh: Mesh) -> None:
-    top = ca(subject="Acme Root")
-    content = two_levels(top)
-    await runs_on(mesh, content)
-    await mesh.apply({"targets": [adopting(mesh, top)]})
-    await mesh.in_phase("Trust")
+    _, content = await is_being_taken_over(mesh)
     await mesh.delete_secret()
     await mesh.until(mesh.secret, "it is back")
     assert mesh.cacerts().files["ca-cert.pem"] == content["ca-cert.pem"]
@@ -303,13 +314,10 @@ async def test_beside_a_mesh_of_ours_too_as_long_as_its_workloads_trust_it(mesh:
 @concurrently
 async def test_without_an_operator_the_copy_brings_it_back_by_hand(world: World) -> None:
     operator = await world.started()
-    mesh, top = await world.mesh(), ca(subject="Acme Root")
-    content = two_levels(top)
-    await runs_on(mesh, content)
-    await mesh.apply({"targets": [adopting(mesh, top)]})
-    await mesh.in_phase("Trust")
+    mesh = await world.mesh()
+    _, content = await is_being_taken_over(mesh)
     operator.kill()
-    copy = mesh.secret(world.namespace, f"{mesh.name}.{mesh.namespace}.cacerts.original") or {}
+    copy = mesh.secret(world.namespace, copy_of(mesh)) or {}
     whole = b64decode(copy["data"]["secret.json"]).decode()
     code, output = await world.cluster.kubectl("replace", "-f", "-", stdin=whole)
     assert code == 0, output
@@ -317,15 +325,26 @@ async def test_without_an_operator_the_copy_brings_it_back_by_hand(world: World)
     assert "meshca.io/meshca" not in ((mesh.secret() or {})["metadata"].get("labels") or {})
 
 
+async def put_back_whole(mesh: Mesh, content: Files) -> None:
+    await mesh.put_secret("cacerts", data=encoded(content))
+
+
+async def put_back_data_alone(mesh: Mesh, content: Files) -> None:
+    await mesh.edit_files(content)
+
+
+@pytest.mark.parametrize("put_back", [put_back_whole, put_back_data_alone])
 @concurrently
-async def test_who_puts_the_old_one_back_after_its_time_is_undone(mesh: Mesh) -> None:
+async def test_who_puts_the_old_one_back_after_its_time_is_undone(
+    mesh: Mesh, put_back: Callable[[Mesh, Files], Awaitable[None]]
+) -> None:
     top = ca(subject="Acme Root")
     content = simple(top)
     await runs_on(mesh, content)
     await mesh.apply({"targets": [adopting(mesh, top)]})
     await mesh.settled(revision=1)
     mesh.found.clear()  # what is put back now signs for nobody for long enough
-    await mesh.put_secret("cacerts", data=encoded(content))
+    await put_back(mesh, content)
     await mesh.until(lambda: b"Acme CA" not in mesh.cacerts().signer.subject.public_bytes(), "ours signs again")
     await mesh.settled(revision=1)
 

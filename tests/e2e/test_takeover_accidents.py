@@ -10,7 +10,7 @@ from testkit.client import Json
 from testkit.cluster import secret_path
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
-from tests.e2e.test_adoption import adopting, apart, kept, runs_on, simple_of
+from tests.e2e.test_adoption import adopting, apart, copy_of, is_being_taken_over, kept, runs_on, simple_of
 from tests.e2e.test_restart import LOOKING, STOCK, apply, under_load
 from tests.e2e.test_running_mesh import publish
 from tests.e2e.test_self_signed import FLAGGED, is_ours, on_its_own_ca, restart_by_hand, with_reload
@@ -19,13 +19,8 @@ from tests.pki.hand_made import ca, encoded, files, simple, two_levels
 pytestmark = pytest.mark.parametrize("plane", ["real"], indirect=True, scope="session")
 
 
-def original(mesh: Mesh, namespace: str = "") -> str:
-    name = f"{mesh.name}.{namespace or mesh.namespace}.cacerts.original"
-    return secret_path(mesh.world.namespace, name)
-
-
 async def lose_the_copy(mesh: Mesh, _: Json) -> None:
-    await mesh.cluster.delete(original(mesh))
+    await mesh.cluster.delete(secret_path(mesh.world.namespace, copy_of(mesh)))
 
 
 async def rename_the_target(mesh: Mesh, target: Json) -> None:
@@ -91,11 +86,7 @@ async def test_a_copy_of_istiods_own_ca_beside_it_is_not_taken_for_loaded(mesh: 
 
 @concurrently
 async def test_what_was_found_comes_back_although_our_labels_are_lost(mesh: Mesh) -> None:
-    top = ca(subject="Acme Root")
-    content = two_levels(top)
-    await runs_on(mesh, content)
-    await mesh.apply({"targets": [adopting(mesh, top)]})
-    await mesh.in_phase("Trust")
+    _, content = await is_being_taken_over(mesh)
     before = kept(mesh)
     await strip_the_labels(mesh, {})
     await mesh.until(
@@ -151,17 +142,4 @@ async def test_a_ca_that_is_deleted_before_ours_was_there_comes_back_and_is_take
     assert "put back at once as it was" in message
     await mesh.delete_secret()
     await mesh.until(lambda: (mesh.secret() or {}).get("data") == encoded(content), "it is back")
-    await mesh.settled(revision=1)
-
-
-@concurrently
-async def test_data_alone_of_the_old_ca_does_not_sign_on(mesh: Mesh) -> None:
-    top = ca(subject="Acme Root")
-    content = simple(top)
-    await runs_on(mesh, content)
-    await mesh.apply({"targets": [adopting(mesh, top)]})
-    await mesh.settled(revision=1)
-    mesh.found.clear()  # what is put back now signs for nobody for long enough
-    await mesh.edit_files(content)
-    await mesh.until(lambda: b"Acme CA" not in mesh.cacerts().signer.subject.public_bytes(), "ours signs again")
     await mesh.settled(revision=1)
