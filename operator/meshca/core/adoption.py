@@ -99,8 +99,7 @@ def _is_wanted_back(situation: Situation, standing: Standing, name: str, origina
 
 def _last_moment(situation: Situation, original: Original, signer: Root) -> datetime:
     """Return when it is too late to go back: what signs again has to live for as long as the way back takes."""
-    chain = (original.intermediate, *original.above, original.root.certificate)
-    ends = min(each.not_after for each in chain)
+    ends = original.not_after
     return ends if signer.revision == original.signer else ends - schedule.overlap(situation.spec) - schedule.TICK
 
 
@@ -140,7 +139,7 @@ def too_late(situation: Situation) -> list[str]:
         return found
     for name, original, signer in _wanted_back(situation, standing):
         if situation.now >= _last_moment(situation, original, signer):
-            ends = when(min(each.not_after for each in (original.intermediate, *original.above)))
+            ends = when(original.not_after)
             found.append(
                 f"target {name} does not go back to the CA that it had: that ends at {ends}, and the way back takes"
                 " workload.maxCertificateDuration + rotation.propagationDelay. The mesh goes on to the new root"

@@ -21,8 +21,6 @@ def immutable(situation: Situation, name: str, target: Holding) -> Hold:
     if isinstance(target, Listed):
         message = f"{situation.title(name)} is immutable, so that it cannot follow the trust bundle: delete it, it is"
         return Obstacle(Found.CONFIG_MAP_IMMUTABLE, f"{message} made anew at once")
-    ends = target.not_after if isinstance(target, Published) else situation.now
-    until = f" before {when(ends)}" if ends > situation.now else " now"
     if situation.is_in_place(name):
         message = (
             f"the Secret of target {name} is immutable, so that its CA cannot be taken over: delete it, and it is put"
@@ -30,6 +28,8 @@ def immutable(situation: Situation, name: str, target: Holding) -> Hold:
             " Secret"
         )
         return Obstacle(Found.SECRET_IMMUTABLE, message)
+    ends = target.not_after if isinstance(target, Published) else situation.now
+    until = f" before {when(ends)}" if ends > situation.now else " now"
     message = (
         f"the Secret of target {name} is immutable, so that it cannot be renewed: delete it{until}, it is made anew at"
         " once under the same root; then restart istiod, since the kubelet does not follow an immutable Secret"

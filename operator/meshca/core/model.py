@@ -187,6 +187,11 @@ class Original:
         return next(root for root in self.roots if root.revision == self.signer)
 
     @property
+    def not_after(self) -> datetime:
+        """Until when it can sign: no part of its chain may have ended."""
+        return min(each.not_after for each in (self.intermediate, *self.above, self.root.certificate))
+
+    @property
     def bundle(self) -> tuple[int, ...]:
         """Revisions of what it trusts."""
         return tuple(root.revision for root in self.roots)
