@@ -12,9 +12,6 @@ from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import ONE_PASS, Mesh
 from tests.e2e.test_accidents import BUNDLE, config_map_path
 
-CALM = {"intermediate": {"duration": "10m", "renewBefore": "5m"}} | BUNDLE
-"""Nothing is due for minutes."""
-
 
 async def delete_it(mesh: Mesh) -> None:
     await mesh.cluster.delete(config_map_path(mesh))
@@ -31,7 +28,7 @@ async def empty_it(mesh: Mesh) -> None:
 @pytest.mark.parametrize("edit", [delete_it, edit_it, empty_it], ids=["deleted", "edited", "emptied"])
 @concurrently
 async def test_it_is_put_back_at_once_when_it_was(mesh: Mesh, edit: Callable[[Mesh], Awaitable[None]]) -> None:
-    await mesh.apply(CALM)
+    await mesh.apply(BUNDLE)
     await mesh.settled(revision=1)
     before = await mesh.cluster.get(config_map_path(mesh))
     assert before is not None
@@ -56,7 +53,7 @@ async def _is_put(mesh: Mesh, collection: str, body: Json) -> bool:
 
 @concurrently
 async def test_one_that_somebody_else_puts_in_its_place_is_noticed_and_its_removal_too(mesh: Mesh) -> None:
-    await mesh.apply(CALM)
+    await mesh.apply(BUNDLE)
     await mesh.settled(revision=1)
     collection, _, name = config_map_path(mesh).rpartition("/")
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {}}

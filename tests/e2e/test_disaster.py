@@ -32,11 +32,6 @@ FILES = "cacerts roots meshca"
 SHORT: Json = {"workload": {"maxCertificateDuration": "3s"}}
 LONG: Json = {"workload": {"maxCertificateDuration": "10m"}}
 """Trust and Drain last until it is SHORT again."""
-CALM: Json = QUICK | {
-    "root": {"duration": "24h", "renewBefore": "1h"},
-    "intermediate": {"duration": "2h", "renewBefore": "30m"},
-}
-"""Nothing is due by itself."""
 
 
 def _is_about_the_deployment(line: str) -> bool:
@@ -50,7 +45,7 @@ class Place:
         self.world = world
         self._directory = directory
         self._name = self._namespace = f"m-{uuid.uuid4().hex[:8]}"
-        self._spec: Json = CALM
+        self._spec: Json = QUICK
         self._operator: OperatorProcess | None = None
 
     async def begin(self) -> None:
@@ -65,7 +60,7 @@ class Place:
     async def change(self, changes: Json) -> None:
         """Apply the MeshCA, as it is in Git, with changes."""
         target = {"name": "istio", "istio": {"namespace": self._namespace, "rootReload": "Live"}}
-        self._spec = CALM | {"targets": [target]} | self._spec | changes
+        self._spec = QUICK | {"targets": [target]} | self._spec | changes
         body = {"apiVersion": "meshca.io/v1alpha1", "kind": "MeshCA", "metadata": {"name": self._name}}
         await self.world.cluster.apply(f"{MESHCAS}/{self._name}", body | {"spec": self._spec})
 
@@ -74,7 +69,7 @@ class Place:
         secret = await self.secret("cacerts", self._namespace)
         written = max(datetime.fromisoformat(each["time"]) for each in secret["metadata"]["managedFields"])
         moment = f"{written + timedelta(seconds=2):%Y-%m-%dT%H:%M:%SZ}"
-        await self.change(changes | {"root": CALM["root"] | {"issuedAfter": moment}})
+        await self.change(changes | {"root": QUICK["root"] | {"issuedAfter": moment}})
 
     async def start(self) -> None:
         if self._operator is not None:

@@ -11,11 +11,11 @@ pytestmark = pytest.mark.parametrize("plane", ["embedded"], indirect=True, scope
 
 NONSENSE: dict[str, tuple[dict[str, Any], str]] = {
     "a root that is renewed before it begins": (
-        {"root": {"duration": "10m", "renewBefore": "10m"}},
+        {"root": {"duration": "10h", "renewBefore": "10h"}},
         "spec.root.renewBefore",
     ),
     "an intermediate that outlives its root": (
-        {"intermediate": {"duration": "20m"}},
+        {"intermediate": {"duration": "20h"}},
         "spec.intermediate.duration",
     ),
     "a key that istiod refuses": (
@@ -44,7 +44,7 @@ async def test_a_spec_that_turns_bad_harms_nothing_and_heals_when_it_is_mended(m
     await mesh.apply()
     await mesh.settled(revision=1)
     before = mesh.secret()
-    await mesh.change({"root": {"renewBefore": "20m"}})
+    await mesh.change({"root": {"renewBefore": "20h"}})
     await mesh.says("Ready", "False", "InvalidSpec")
     assert mesh.secret() == before
     await mesh.change({"root": {"renewBefore": "5m"}})

@@ -28,7 +28,7 @@ async def planned(mesh: Mesh, *targets: Json) -> list[list[str]]:
     spec = QUICK | {"targets": list(targets)}
     body = {"apiVersion": "meshca.io/v1alpha1", "kind": "MeshCA", "metadata": {"name": mesh.name}, "spec": spec}
     where = ["--kubeconfig", str(mesh.cluster.access.kubeconfig), "--namespace", mesh.world.namespace]
-    command = [sys.executable, "-m", "meshca", "plan", "-f", "-", "--horizon", "4m", *where]
+    command = [sys.executable, "-m", "meshca", "plan", "-f", "-", "--horizon", "2h", *where]
     pipe = asyncio.subprocess.PIPE
     environ = os.environ | {"PYTHONPATH": str(OPERATOR)}
     before = await everything(mesh)

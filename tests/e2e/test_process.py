@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from meshca.cluster.election import Timing
-from testkit.client import Json
 from tests.e2e.account import deployed_container
 from tests.e2e.concurrently import concurrently
 from tests.e2e.gate import Gate
@@ -16,8 +15,6 @@ from tests.e2e.process import OperatorProcess
 from tests.e2e.world import World
 
 CONTAINER = deployed_container()
-CALM: Json = {"intermediate": {"duration": "10m", "renewBefore": "5m"}}
-"""Nothing is due for minutes."""
 IDLE_SECONDS = 20.0
 WRITES = ("post", "put", "patch", "delete")
 
@@ -43,7 +40,7 @@ async def test_a_restarted_operator_that_finds_all_settled_writes_nothing(world:
     first = await world.started(pod_name="meshca-0")
     meshes = [await world.mesh() for _ in range(3)]
     for mesh in meshes:
-        await mesh.apply(CALM)
+        await mesh.apply()
         await mesh.settled(revision=1)
     first.kill()
     before = len(world.recorder.versions)
@@ -58,7 +55,7 @@ async def test_a_restarted_operator_that_finds_all_settled_writes_nothing(world:
 async def test_an_idle_operator_asks_for_nothing_but_its_lease(world: World) -> None:
     operator = await world.started()
     mesh = await world.mesh()
-    await mesh.apply(CALM)
+    await mesh.apply()
     await mesh.settled(revision=1)
     await asyncio.sleep(1)  # the events of its own writes come back to it
     before, started = await asked_for(operator), time.monotonic()

@@ -30,8 +30,8 @@ from tests.e2e.world import World
 
 MOST_TRIES = 12
 """Of one write in the seconds that a refusal lasts here: a pass each time that something changes, and its retries."""
-LONG = {"intermediate": {"duration": "5m", "renewBefore": "1m"}, "workload": {"maxCertificateDuration": "4s"}}
-"""No intermediate is due by itself, and Trust and Drain take some seconds."""
+LONG = {"workload": {"maxCertificateDuration": "4s"}}
+"""Trust and Drain take some seconds."""
 NOTHING_MORE: Json = {}
 LOOKS_LIKE_A_KEY = {"metadata": {"annotations": {"example.com/note": "-----BEGIN PRIVATE KEY-----"}}}
 

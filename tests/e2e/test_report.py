@@ -166,7 +166,7 @@ async def test_the_status_names_what_is_in_the_secrets_in(mesh: Mesh, phase: str
 
 @concurrently
 async def test_a_settled_mesh_ca_is_not_written_to(mesh: Mesh) -> None:
-    await mesh.apply({"intermediate": {"duration": "10m", "renewBefore": "5m"}})
+    await mesh.apply()
     await mesh.settled(revision=1)
     before = len(mine(mesh))
     for _ in range(2):  # another's work in the meantime, which its own operator sees

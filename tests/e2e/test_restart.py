@@ -55,8 +55,7 @@ async def apply(mesh: Mesh, target: Json) -> None:
     """Let the operator restart istiod, and have a MeshCA with one target."""
     if mesh.world.has_rights:
         await mesh.world.account.restart(mesh.namespace)
-    root = {"duration": "60m", "renewBefore": "5m"}  # not due meanwhile, however slow the machine is
-    await mesh.apply({"targets": [target], "root": root, "workload": {"maxCertificateDuration": "8s"}})
+    await mesh.apply({"targets": [target], "workload": {"maxCertificateDuration": "8s"}})
 
 
 @asynccontextmanager
