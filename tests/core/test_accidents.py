@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from meshca.core.actions import Action, CleanRoot, CleanTarget, CreateRoot, MarkRoot, WriteBundle, WriteCA
+from meshca.core.actions import Action, CleanRoot, CleanTarget, CreateRoot, DestroyRoot, MarkRoot, WriteBundle, WriteCA
 from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.rotation import plan
 from meshca.core.spec import MeshCASpec
@@ -50,6 +50,9 @@ class Row:
 
 A, B = root(1, SOLE), root(2, SOLE)
 EARLY = root(1, SOLE, made=NOW + DAY)
+EARLY_B = root(2, ACTIVE, made=NOW + DAY)
+GIVEN_UP = root(2, RootState.ABANDONED, made=NOW + DAY)
+BUNDLE = spec(trustBundle={"configMap": {}})
 GIVEN_B = root(2, PREPARED, given=True)
 OTHER = root(9, name="another").certificate
 COPY = Blocked(Found.TARGET_CLAIMED, "its MeshCA is gone", is_orphan=True)
@@ -198,6 +201,60 @@ CLOCKS = {
     "and since nothing valid hangs on it, the new one signs at once": Row(
         observed([EARLY, root(2, PREPARED, made=NOW)], published(EARLY, 2, 1, made=NOW + DAY, since=NOW)),
         MarkRoot(2, ACTIVE),
+    ),
+    "so it does where a ConfigMap has the bundle, which nobody can verify anything with before": Row(
+        observed([EARLY, root(2, PREPARED, made=NOW)], published(EARLY, 2, 1, made=NOW + DAY, since=NOW)).with_target(
+            "ConfigMap mesh-trust-bundle", listed(2, 1, since=NOW)
+        ),
+        MarkRoot(2, ACTIVE),
+        (),
+        BUNDLE,
+    ),
+    "nor is the next one waited for, whatever the ConfigMap's own stamp says": Row(
+        observed([EARLY], published(EARLY, 1, made=NOW + DAY, since=NOW)).with_target(
+            "ConfigMap mesh-trust-bundle", listed(1, since=NOW)
+        ),
+        CreateRoot(2, PREPARED),
+        (),
+        BUNDLE,
+    ),
+    "a ConfigMap is waited for as long as the CA of another target is valid": Row(
+        observed(
+            [lost(1), root(2, PREPARED, made=NOW)], published(A, 2, 1), published(A, 2, 1, ends=NOW - SECOND)
+        ).with_target("ConfigMap mesh-trust-bundle", listed(2, 1, since=NOW)),
+        None,
+        (Found.ROOT_KEY_LOST,),
+        several(2, trustBundle={"configMap": {}}),
+    ),
+    "a root that signs is not valid yet while the one before it is still trusted: that one signs again": Row(
+        observed([A, EARLY_B], published(EARLY_B, 2, 1, made=NOW + DAY, since=NOW)),
+        WriteCA("istio", 1, (2, 1), issue=True),
+    ),
+    "each target for itself": Row(
+        observed([A, EARLY_B], published(A, 2, 1), published(EARLY_B, 2, 1, made=NOW + DAY, since=NOW)),
+        WriteCA("t1", 1, (2, 1), issue=True),
+        (),
+        several(2),
+    ),
+    "and when none signs under it any more, it is given up": Row(
+        observed([A, EARLY_B], published(A, 2, 1, since=NOW)), MarkRoot(2, RootState.ABANDONED)
+    ),
+    "it stays trusted until nothing under it can be valid by the clock that was ahead": Row(
+        observed([A, GIVEN_UP], published(A, 2, 1, since=NOW)), None
+    ),
+    "its key is destroyed after the next rotation, so that its number is never used again": Row(
+        observed([GIVEN_UP, root(3, SOLE)], published(root(3), 3)), DestroyRoot(2)
+    ),
+    "the key of the root before it is lost: another one is made, and signs at once": Row(
+        observed([lost(1), EARLY_B], published(EARLY_B, 2, 1, made=NOW + DAY, since=NOW)), CreateRoot(3, PREPARED)
+    ),
+    "the root before it has ended": Row(
+        observed([root(1, SOLE, ends=NOW - SECOND), EARLY_B], published(EARLY_B, 2, 1, made=NOW + DAY, since=NOW)),
+        CreateRoot(3, PREPARED),
+    ),
+    "the root before it was retired already: it is trusted by nobody": Row(
+        observed([A, root(2, SOLE, made=NOW + DAY)], published(root(2, made=NOW + DAY), 2, made=NOW + DAY)),
+        CreateRoot(3, PREPARED),
     ),
     "an intermediate is not valid yet: it is replaced at once": Row(
         observed([A], published(A, 1, made=NOW + DAY, since=NOW)), WriteCA("istio", 1, (1,), issue=True)

@@ -20,7 +20,7 @@ from meshca.core.situation import phase, situate
 from meshca.core.spec import DeletionPolicy, MeshCASpec
 from meshca.core.status import build_status
 from meshca.flow.kinds import KINDS
-from meshca.words.names import Phase
+from meshca.words.names import Phase, RootState
 from meshca.words.reasons import Done, Found, Reason
 from tests.core.situations import (
     ACTIVE,
@@ -117,6 +117,7 @@ def grow(target: str = "istio", theirs: int = 0) -> WriteCA:
 
 
 ACTIVE_FIRST, SOLE_FIRST = replace(FIRST, state=ACTIVE), replace(FIRST, state=SOLE)
+AHEAD = root(1, ACTIVE, made=NOW + DAY, replaces=FIRST.replaces)
 OURS = root(1, SOLE)
 
 
@@ -208,6 +209,19 @@ WAY_IN = {
     ),
     "when it has expired, there is nothing to wait for": Row(
         seen([THEIRS, FIRST], published(THEIRS, 1, 0, since=NOW, ends=NOW - DAY)), MarkRoot(1, ACTIVE), Phase.TRUST
+    ),
+    "ours was made by a clock that was ahead: theirs, which every proxy trusts, signs again": Row(
+        seen([THEIRS, AHEAD], published(AHEAD, 1, 0, made=NOW + DAY, since=NOW)),
+        WriteCA("istio", 0, (1, 0), issue=True),
+        Phase.DRAIN,
+    ),
+    "and ours is given up": Row(
+        seen([THEIRS, AHEAD], published(THEIRS, 1, 0, since=NOW)), MarkRoot(1, RootState.ABANDONED), Phase.SWITCH
+    ),
+    "theirs has ended since: another one is made, and signs at once": Row(
+        seen([ENDED, AHEAD], published(AHEAD, 1, 0, made=NOW + DAY, since=NOW), kept={0: ENDED}),
+        CreateRoot(2, PREPARED),
+        Phase.DRAIN,
     ),
     "a second target of it that cannot be written holds ours back": Row(
         seen([THEIRS, FIRST], published(THEIRS, 1, 0, since=DONE), found(), kept={0: THEIRS}),

@@ -9,7 +9,10 @@ from meshca.cluster.clock import WINDOW_SECONDS
 from testkit.client import Json
 from tests.e2e.concurrently import concurrently
 from tests.e2e.mesh import Mesh
+from tests.e2e.test_accidents import signer
+from tests.e2e.test_adoption import adopting, runs_on
 from tests.e2e.world import World
+from tests.pki.hand_made import ca, simple
 
 pytestmark = pytest.mark.parametrize("plane", ["embedded"], indirect=True, scope="session")
 
@@ -20,6 +23,7 @@ LONG: Json = {
     "root": {"duration": "87600h", "renewBefore": "8760h"},
     "intermediate": {"duration": "2160h", "renewBefore": "720h"},
 }
+WAITS: Json = {"workload": {"maxCertificateDuration": "20s"}}
 
 
 def set_clock(world: World, ahead: timedelta) -> None:
@@ -30,6 +34,12 @@ def set_clock(world: World, ahead: timedelta) -> None:
 def ends(mesh: Mesh) -> datetime:
     """Return when the CA that is in use ends."""
     return mesh.cacerts().signer.not_valid_after_utc
+
+
+def is_valid(mesh: Mesh) -> bool:
+    """Tell whether the CA that is in use can sign now."""
+    now = datetime.now(UTC)  # noqa: TID251  # the API server's own
+    return mesh.cacerts().signer.not_valid_before_utc < now < ends(mesh)
 
 
 @concurrently
@@ -74,6 +84,50 @@ async def test_a_ca_that_was_made_by_a_clock_that_was_ahead_is_replaced_once_tha
     set_clock(world, timedelta(0))
     await mesh.until(lambda: mesh.status.get("phase") == "Drain", "the next root signs without any wait")
     assert mesh.condition("Ready") == ("True", "Issued")
-    begins = mesh.cacerts().signer.not_valid_before_utc
-    assert begins < datetime.now(UTC)  # noqa: TID251  # the API server's own
-    mesh.world.meshes.remove(mesh)  # the invariants of its history are about clocks that go forward
+    assert is_valid(mesh)
+    world.meshes.remove(mesh)  # the invariants of its history are about clocks that go forward
+
+
+@pytest.mark.parametrize(("phase", "signs"), [("Trust", 1), ("Drain", 1), ("Steady", 3)])
+@concurrently
+async def test_a_root_that_a_rotation_made_while_the_clock_was_ahead_never_leaves_a_mesh_without_a_ca(
+    world: World, phase: str, signs: int
+) -> None:
+    """As long as the root before it is trusted, that one signs; and no date of the wrong clock is waited for."""
+    await world.started()
+    mesh = await world.mesh()
+    mesh.most_roots = None
+    await mesh.apply(LONG | WAITS | {"trustBundle": {"configMap": {}}})
+    await mesh.settled(revision=1)
+    set_clock(world, timedelta(hours=3))
+    await asyncio.sleep(WINDOW_SECONDS + 2)
+    await mesh.change({"root": {"issuedAfter": mesh.soon()}})
+    await mesh.until(lambda: mesh.phase == phase and (phase != "Steady" or mesh.revisions == [2]), phase)
+    set_clock(world, timedelta(0))
+    await mesh.until(lambda: is_valid(mesh), "a CA that is valid now")
+    assert signer(mesh) == signs
+    await mesh.says("Ready", "True", "Issued")
+    # What has been asked for is a root that was made after a moment that is yet to come.
+    await mesh.until(lambda: mesh.phase == "Steady" and mesh.is_settled, "nothing is left of the root that was early")
+    world.meshes.remove(mesh)
+
+
+@pytest.mark.parametrize("phase", ["Trust", "Drain"])
+@concurrently
+async def test_a_takeover_of_which_the_clock_was_ahead_goes_back_to_the_ca_that_was_there(
+    world: World, phase: str
+) -> None:
+    await world.started()
+    mesh = await world.mesh()
+    mesh.most_roots = None
+    top = ca(subject="Acme Root")
+    await runs_on(mesh, simple(top))
+    set_clock(world, timedelta(hours=3))
+    await asyncio.sleep(WINDOW_SECONDS + 2)
+    await mesh.apply(LONG | WAITS | {"targets": [adopting(mesh, top)], "trustBundle": {"configMap": {}}})
+    await mesh.in_phase(phase)
+    set_clock(world, timedelta(0))
+    await mesh.until(lambda: mesh.secret()["data"]["ca-cert.pem"] == mesh.found[0]["ca-cert.pem"], "theirs signs")
+    await mesh.until(lambda: "RootAbandoned" in mesh.reasons(), "the root that is not valid yet is given up")
+    await mesh.settled(revision=2)  # and it is taken over with another one, which is all that is left
+    world.meshes.remove(mesh)

@@ -98,7 +98,7 @@ def trusting(situation: Situation, standing: Standing, name: str) -> Arrival:
     if state is None or standing.newest.revision not in state.bundle:
         return MISSING
     if isinstance(state, Listed):
-        return Due(bundle_loaded_at(state, situation.spec))
+        return Due(situation.now if _is_nothing_valid(situation) else bundle_loaded_at(state, situation.spec))
     if not isinstance(state, Published) or _is_spent(situation, state):
         return Due(situation.now)  # nothing under the old root is valid: waiting would only lengthen the outage
     able = _able_since(situation, name)
@@ -129,8 +129,9 @@ def loaded(situation: Situation, standing: Standing, name: str) -> Arrival:
     if set(state.bundle) != set(standing.bundle) and situation.can_sign(standing.newest):
         return MISSING  # (under a newest root that can sign no more, nobody can get there)
     signer = situation.signer_of(state) if isinstance(state, Published) else None
-    if signer is not None and situation.is_early(signer.certificate):
-        return Due(situation.now)  # nobody shakes hands under it; and its stamps are of the clock that was ahead
+    is_early = signer is not None and situation.is_early(signer.certificate)
+    if is_early or (isinstance(state, Listed) and _is_nothing_valid(situation)):
+        return Due(situation.now)  # nobody shakes hands under it
     able = _able_since(situation, name)
     if not isinstance(able, datetime):
         return able
@@ -157,6 +158,12 @@ def _held(situation: Situation, name: str) -> Holding | None:
 def _is_spent(situation: Situation, target: Published) -> bool:
     signer = situation.signer_of(target)
     return signer is None or is_spent(situation, target, signer)
+
+
+def _is_nothing_valid(situation: Situation) -> bool:
+    """Tell whether no target has a CA that is valid now: who reads a bundle alone has nothing to verify either."""
+    states = situation.issuing.values()
+    return all(isinstance(state, Published) and _is_spent(situation, state) for state in states)
 
 
 def _is_beyond_help(situation: Situation, standing: Standing, name: str) -> bool:

@@ -78,6 +78,14 @@ def _move(
     situation: Situation, standing: Standing, name: str, target: Published, signer: Root
 ) -> Step | Hold | Ask | None:
     union = newest_first({*target.bundle, *standing.bundle, signer.revision})
+    if (before := _before_early(situation, standing, name, target, signer)) is not None:
+        action = WriteCA(name, before.revision, target.bundle, issue=True)
+        start = when(signer.certificate.not_before)
+        message = (
+            f"target {name} signs under root {before.revision} again, which every proxy trusts: root {signer.revision}"
+            f" is not valid before {start}, it was made by a clock that was ahead"
+        )
+        return Step(action, Done.SIGNER_SWITCHED, message)
     if _is_set_back(situation, standing, target, signer):
         action = WriteCA(name, standing.signer.revision, union, issue=True)
         message = (
@@ -94,6 +102,19 @@ def _move(
     if len(union) > len(standing.bundle):
         return _shrink(situation, standing, name, target)
     return None
+
+
+def _before_early(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Root | None:
+    """Return the root that signs again, because the one that does is not valid yet; None: there is none, or no need.
+
+    While the older roots have not been retired, every proxy trusts them, and may hold a certificate under one.
+    """
+    if standing.state is not RootState.ACTIVE or not situation.is_early(signer.certificate):
+        return None
+    original = situation.observed.originals.get(name)
+    kept = original.signer if original is not None and situation.now < original.not_after else None
+    able = [each for each in standing.older if situation.can_sign(each) or each.revision == kept]
+    return next((each for each in reversed(able) if each.revision in target.bundle), None)
 
 
 def _join_hold(situation: Situation, name: str) -> Hold | Ask | None:

@@ -24,7 +24,8 @@ def destroy_old_roots(situation: Situation, standing: Standing) -> Outcome:
     if standing.state is not RootState.SOLE or not situation.can_sign(standing.newest):
         return
     yield from (_held_by_finalizer(situation, root) for root in situation.observed.roots if root.finalizers)
-    doomed = [root.revision for root in standing.older if root.has_key]
+    newest = standing.newest.revision  # a root that was given up goes with the next one: its number is not used again
+    doomed = [root.revision for root in situation.observed.roots if root.has_key and root.revision < newest]
     if not doomed:
         return
     message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
@@ -49,7 +50,7 @@ def abandon_unused_root(situation: Situation, standing: Standing) -> Outcome:
         return
     new, why = standing.newest, why_abandon(situation, standing.newest)
     if why is not None:
-        message = f"gives up root {new.revision}, which never signed: {why}"
+        message = f"gives up root {new.revision}, under which nothing is signed: {why}"
         yield Step(MarkRoot(new.revision, RootState.ABANDONED), Done.ROOT_ABANDONED, message)
 
 

@@ -34,6 +34,13 @@ class Repaired(NamedTuple):
     at: datetime
 
 
+class Moment(NamedTuple):
+    """A moment by the API server's clock, and by the one of this process that is never set (seconds)."""
+
+    at: datetime
+    uptime: float
+
+
 @dataclass(slots=True)
 class Memory:
     """What this process remembers of one MeshCA.
@@ -48,6 +55,7 @@ class Memory:
         repairs: how often a target's object was put back after it was edited or deleted, by the target's name.
         grown: bundles that were written, by the target's name.
         put_right: what was put right, by the target's name.
+        ahead: stamps that are yet to come, and when they were seen first.
         restarted: when a reader was restarted, by the target's name and its own.
     """
 
@@ -60,4 +68,5 @@ class Memory:
     repairs: Counter[str] = field(default_factory=Counter)
     grown: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
     put_right: dict[str, Repaired] = field(default_factory=dict)
+    ahead: dict[datetime, Moment] = field(default_factory=dict)
     restarted: dict[tuple[str, str], datetime] = field(default_factory=dict)

@@ -30,7 +30,7 @@ from meshca.core.status import (
     troubled_status,
 )
 from meshca.errors import MeshCAError, StoreError
-from meshca.flow import repairs
+from meshca.flow import ahead, repairs
 from meshca.flow.answers import with_answers
 from meshca.flow.apply import Writer
 from meshca.flow.faults import internal
@@ -177,8 +177,9 @@ class Reconciler:
         return outcome
 
     def _seen(self, resource: Resource, observed: Observed, now: datetime) -> Observed:
-        """Add what only this process knows: its own clock, and what it put right before."""
+        """Add what only this process knows: its own clocks, and what it put right before."""
         is_sure = abs(self._clock.skew(local_now())) <= CLOCKS_AGREE
+        observed = ahead.judge(resource.memory, observed, now, self._clock.monotonic())
         return repairs.judge(resource.memory, replace(observed, is_clock_sure=is_sure), now)
 
     async def _take(self, resource: Resource, spec: MeshCASpec, step: Step, outcome: Pass, now: datetime) -> bool:
