@@ -252,6 +252,13 @@ CLOCKS = {
         observed([root(1, SOLE, ends=NOW - SECOND), EARLY_B], published(EARLY_B, 2, 1, made=NOW + DAY, since=NOW)),
         CreateRoot(3, PREPARED),
     ),
+    "the root before it was retired, though its bundle is not there yet: nothing under it is valid": Row(
+        observed(
+            [A, root(2, SOLE, made=NOW + DAY)],
+            published(root(2, made=NOW + DAY), 2, 1, made=NOW + DAY, since=NOW),
+        ),
+        CreateRoot(3, PREPARED),
+    ),
     "the root before it was retired already: it is trusted by nobody": Row(
         observed([A, root(2, SOLE, made=NOW + DAY)], published(root(2, made=NOW + DAY), 2, made=NOW + DAY)),
         CreateRoot(3, PREPARED),

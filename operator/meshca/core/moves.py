@@ -66,7 +66,8 @@ def _way(
         return adoption.leave(situation, standing, name, target, signer)
     if standing.newest.adopted or name in adoption.undecided(situation, standing):
         return None  # there is no root of ours yet, or no way that all of the mesh go
-    return _move(situation, standing, name, target, signer)
+    back = _sign_as_before(situation, standing, name, target, signer)
+    return back or _move(situation, standing, name, target, signer)
 
 
 def _can_be_taken(situation: Situation, move: Step) -> bool:
@@ -78,14 +79,6 @@ def _move(
     situation: Situation, standing: Standing, name: str, target: Published, signer: Root
 ) -> Step | Hold | Ask | None:
     union = newest_first({*target.bundle, *standing.bundle, signer.revision})
-    if (before := _before_early(situation, standing, name, target, signer)) is not None:
-        action = WriteCA(name, before.revision, target.bundle, issue=True)
-        start = when(signer.certificate.not_before)
-        message = (
-            f"target {name} signs under root {before.revision} again, which every proxy trusts: root {signer.revision}"
-            f" is not valid before {start}, it was made by a clock that was ahead"
-        )
-        return Step(action, Done.SIGNER_SWITCHED, message)
     if _is_set_back(situation, standing, target, signer):
         action = WriteCA(name, standing.signer.revision, union, issue=True)
         message = (
@@ -104,8 +97,10 @@ def _move(
     return None
 
 
-def _before_early(situation: Situation, standing: Standing, name: str, target: Published, signer: Root) -> Root | None:
-    """Return the root that signs again, because the one that does is not valid yet; None: there is none, or no need.
+def _sign_as_before(
+    situation: Situation, standing: Standing, name: str, target: Published, signer: Root
+) -> Step | None:
+    """Let the root before sign again where the one that signs is not valid yet; None: no need, or there is none.
 
     While the older roots have not been retired, every proxy trusts them, and may hold a certificate under one.
     """
@@ -114,7 +109,14 @@ def _before_early(situation: Situation, standing: Standing, name: str, target: P
     original = situation.observed.originals.get(name)
     kept = original.signer if original is not None and situation.now < original.not_after else None
     able = [each for each in standing.older if situation.can_sign(each) or each.revision == kept]
-    return next((each for each in reversed(able) if each.revision in target.bundle), None)
+    before = next((each.revision for each in reversed(able) if each.revision in target.bundle), None)
+    if before is None:
+        return None
+    message = (
+        f"target {name} signs under root {before} again, which every proxy trusts: root {signer.revision} is not valid"
+        f" before {when(signer.certificate.not_before)}, it was made by a clock that was ahead"
+    )
+    return Step(WriteCA(name, before, target.bundle, issue=True), Done.SIGNER_SWITCHED, message)
 
 
 def _join_hold(situation: Situation, name: str) -> Hold | Ask | None:
