@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshca.core.actions import WriteCA
+from meshca.core.actions import Action, DropOriginal, GiveBack, WriteCA
 from meshca.core.model import Absent, Blocked, Observed
 from meshca.core.outcomes import Plan, Step, Wait
 from meshca.core.questions import Answer, Reader
@@ -333,6 +333,17 @@ def test_a_rotation_that_cannot_be_seen_is_still_told() -> None:
     good = report(observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=NOW - T)))
     blind = report(observed([A, root(2, ACTIVE)], UNREADABLE), before=good, now=LATER)
     assert (blind["phase"], blind["rotation"]) == ("Drain", good["rotation"])
+
+
+@pytest.mark.parametrize("action", [GiveBack("istio"), DropOriginal("istio")], ids=["now", "before a crash"])
+def test_of_a_target_that_was_given_back_nothing_is_remembered(action: Action) -> None:
+    good = report(observed([A, root(2, ACTIVE)], published(root(2), 2, 1, since=NOW - T)))
+    step, theirs = Step(action, Done.ORIGINAL_RESTORED, "given back"), UNSEEN["a Secret that somebody replaced"]
+    over = report(observed([A, root(2, ACTIVE)], theirs), before=good, now=LATER, done=(step,))
+    assert over["phase"] == "Pending"
+    assert "rotation" not in over
+    assert "unseenSince" not in over["targets"][0]
+    assert report(observed([A, root(2, ACTIVE)], theirs), before=over, now=LATER)["phase"] == "Pending"
 
 
 def test_a_root_of_which_only_an_unseen_target_tells_is_still_told() -> None:

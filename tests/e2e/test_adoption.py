@@ -277,6 +277,7 @@ async def test_who_takes_the_word_back_has_what_was_there_before(mesh: Mesh, pha
     await mesh.change({"targets": [mesh.target()]})
     await mesh.until(lambda: kept(mesh) is None, "it is given back and the copy deleted")
     await mesh.says("Stalled", "True", "ForeignSecret")
+    assert (mesh.phase, mesh.status.get("rotation")) == ("Pending", None)
     back = mesh.secret() or {}
     assert back["data"] == encoded(content)
     assert back["metadata"]["labels"] == labels

@@ -7,7 +7,7 @@ the next pass, after one whose repair failed, take the mesh for somebody else's.
 dates are for alerts and people.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +46,11 @@ def remembered(status: Json, before: Mapping[str, Any], now: datetime) -> Json:
     if status["phase"] == Phase.PENDING.value:  # no target can be seen: nothing newer is known
         kept |= {key: before[key] for key in ("phase", "rotation", "rootNotAfter") if before.get(key) is not None}
     return status | kept
+
+
+def forgotten(before: Mapping[str, Any], names: Collection[str]) -> Json:
+    """Return a report without what was known of some targets: they have been given back to whoever had them."""
+    return {**before, "targets": [each for each in before.get("targets") or [] if each.get("name") not in names]}
 
 
 def reported_targets(status: Mapping[str, Any], targets: Iterable[TargetSpec]) -> set[str]:

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from meshca.core.actions import DropOriginal, GiveBack
 from meshca.core.activity import activity, kept, retrying
 from meshca.core.adoption import too_late
 from meshca.core.conditions import Trouble, conditions, merge
 from meshca.core.model import Blocked, Damaged, Observed, Published, Root
 from meshca.core.outcomes import Plan, Step, Wait
-from meshca.core.remembered import remembered
+from meshca.core.remembered import forgotten, remembered
 from meshca.core.situation import Situation, phase
 from meshca.core.spec import TargetSpec
 from meshca.core.warnings import of_roots, warnings
@@ -62,7 +63,8 @@ def build_status(  # noqa: PLR0913, PLR0917  # each is a part of the report
     }
     failed = trouble.reason if trouble else None
     status |= activity(situation, plan, failed, next_wake(plan, situation.now))
-    status = remembered(status, before, situation.now)
+    given_back = {step.action.target for step in done if isinstance(step.action, GiveBack | DropOriginal)}
+    status = remembered(status, forgotten(before, given_back), situation.now)
     status["conditions"] = conditions(situation, plan, before, generation, trouble)
     return {key: value for key, value in status.items() if value is not None}
 
