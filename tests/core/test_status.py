@@ -23,8 +23,8 @@ from meshca.core.status import (
     troubled_status,
 )
 from meshca.core.warnings import warnings
-from meshca.errors import SpecError
-from meshca.words.reasons import Done, Found
+from meshca.errors import PKIError, SpecError
+from meshca.words.reasons import Done, Found, Unfit
 from tests.core.situations import (
     ACTIVE,
     IGNORES,
@@ -543,6 +543,16 @@ def test_a_root_that_was_copied_is_told_of_with_the_way_to_say_that_it_is_the_on
 def test_who_does_not_take_a_given_root_is_told() -> None:
     told = report(observed([A], published(A, 1), given_warnings=("the root is odd",)))
     assert told["warnings"] == ["the root is odd"]
+
+
+def test_that_a_given_root_is_no_good_is_said_while_a_rotation_goes_on_without_it() -> None:
+    wanted, bad = spec(root={"source": {"secret": {"name": "mine"}}}), PKIError(Unfit.ROOT_UNFIT, "mine is no CA")
+    new = root(2, ACTIVE, given=True)
+    (told,) = report(observed([A, new], published(new, 2, 1, since=NOW), given=bad), wanted)["warnings"]
+    assert told == "mine is no CA. The rotation to root 2 goes on without it; the next one is held until it is mended"
+    steady = report(observed([replace(new, state=SOLE)], published(new, 2), given=bad), wanted)
+    assert "warnings" not in steady, "there it is what the MeshCA is held by"
+    assert steady["activity"] == "Held: RootUnfit"
 
 
 def test_a_root_without_an_end_is_reported_like_any_other() -> None:

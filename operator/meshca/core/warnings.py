@@ -2,9 +2,10 @@
 
 from meshca.core import schedule
 from meshca.core.schedule import rotation_lasts
-from meshca.core.situation import Situation
+from meshca.core.situation import Situation, phase
 from meshca.core.spec import MeshCASpec
-from meshca.words.names import ANNOTATION_MADE_FOR, root_secret_name
+from meshca.errors import MeshCAError
+from meshca.words.names import ANNOTATION_MADE_FOR, Phase, root_secret_name
 
 
 def warnings(spec: MeshCASpec) -> list[str]:
@@ -32,7 +33,18 @@ def of_roots(situation: Situation) -> list[str]:
     """Name what is to be known of the roots: who does not take them, and that there may be another like it."""
     copies = [root for root in situation.observed.roots if root.is_copy]
     secrets = [root_secret_name(situation.spec.name, root.revision) for root in copies]
-    return [*situation.observed.given_warnings, *map(_copied, secrets)]
+    return [*situation.observed.given_warnings, *_given_is_bad(situation), *map(_copied, secrets)]
+
+
+def _given_is_bad(situation: Situation) -> list[str]:
+    """Tell of a given root that is no good while a rotation goes on without it: the next one is held by it."""
+    given, standing = situation.observed.given, situation.standing
+    if not isinstance(given, MeshCAError) or standing is None or phase(situation) in {Phase.PENDING, Phase.STEADY}:
+        return []
+    return [
+        f"{given.message}. The rotation to root {standing.newest.revision} goes on without it; the next one is held"
+        " until it is mended"
+    ]
 
 
 def _copied(secret: str) -> str:
