@@ -60,7 +60,7 @@ class Place:
     async def change(self, changes: Json) -> None:
         """Apply the MeshCA, as it is in Git, with changes."""
         target = {"name": "istio", "istio": {"namespace": self._namespace, "rootReload": "Live"}}
-        self._spec = QUICK | {"targets": [target]} | self._spec | changes
+        self._spec = {"targets": [target]} | self._spec | changes
         body = {"apiVersion": "meshca.io/v1alpha1", "kind": "MeshCA", "metadata": {"name": self._name}}
         await self.world.cluster.apply(f"{MESHCAS}/{self._name}", body | {"spec": self._spec})
 

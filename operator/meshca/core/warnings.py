@@ -41,10 +41,8 @@ def _given_is_bad(situation: Situation) -> list[str]:
     given, standing = situation.observed.given, situation.standing
     if not isinstance(given, MeshCAError) or standing is None or phase(situation) in {Phase.PENDING, Phase.STEADY}:
         return []
-    return [
-        f"{given.message}. The rotation to root {standing.newest.revision} goes on without it; the next one is held"
-        " until it is mended"
-    ]
+    goes_on = f"The rotation to root {standing.newest.revision} goes on without it"
+    return [f"{given.message}. {goes_on}; the next one is held until it is mended"]
 
 
 def _copied(secret: str) -> str:
