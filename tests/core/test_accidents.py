@@ -245,6 +245,10 @@ CLOCKS = {
     "its key is destroyed after the next rotation, so that its number is never used again": Row(
         observed([GIVEN_UP, root(3, SOLE)], published(root(3), 3)), DestroyRoot(2)
     ),
+    "not while it signs, because it was given again": Row(
+        observed([GIVEN_UP, replace(GIVEN_UP, revision=3, state=SOLE)], published(GIVEN_UP, 3), is_clock_sure=False),
+        None,
+    ),
     "the key of the root before it is lost: another one is made, and signs at once": Row(
         observed([lost(1), EARLY_B], published(EARLY_B, 2, 1, made=NOW + DAY, since=NOW)), CreateRoot(3, PREPARED)
     ),

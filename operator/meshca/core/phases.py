@@ -24,8 +24,10 @@ def destroy_old_roots(situation: Situation, standing: Standing) -> Outcome:
     if standing.state is not RootState.SOLE or not situation.can_sign(standing.newest):
         return
     yield from (_held_by_finalizer(situation, root) for root in situation.observed.roots if root.finalizers)
-    newest = standing.newest.revision  # a root that was given up goes with the next one: its number is not used again
-    doomed = [root.revision for root in situation.observed.roots if root.has_key and root.revision < newest]
+    # A root that was given up goes with the next one: its number is not used again, and it may have been given again.
+    newest, known = standing.newest, situation.observed.roots
+    older = [root for root in known if root.revision < newest.revision and root.certificate != newest.certificate]
+    doomed = [root.revision for root in older if root.has_key]
     if not doomed:
         return
     message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
