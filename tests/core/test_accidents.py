@@ -249,6 +249,12 @@ CLOCKS = {
         observed([GIVEN_UP, replace(GIVEN_UP, revision=3, state=SOLE)], published(GIVEN_UP, 3), is_clock_sure=False),
         None,
     ),
+    "the key of one that was retired goes, though the same certificate was given again: else no rotation begins": Row(
+        observed([A, replace(A, revision=3)], published(A, 3), is_clock_sure=False), DestroyRoot(1)
+    ),
+    "one that is given up is the newest there was: its key stays for its number": Row(
+        observed([A, GIVEN_UP], published(A, 1)), None
+    ),
     "the key of the root before it is lost: another one is made, and signs at once": Row(
         observed([lost(1), EARLY_B], published(EARLY_B, 2, 1, made=NOW + DAY, since=NOW)), CreateRoot(3, PREPARED)
     ),

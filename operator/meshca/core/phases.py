@@ -24,15 +24,22 @@ def destroy_old_roots(situation: Situation, standing: Standing) -> Outcome:
     if standing.state is not RootState.SOLE or not situation.can_sign(standing.newest):
         return
     yield from (_held_by_finalizer(situation, root) for root in situation.observed.roots if root.finalizers)
-    # A root that was given up goes with the next one: its number is not used again, and it may have been given again.
-    newest, known = standing.newest, situation.observed.roots
-    older = [root for root in known if root.revision < newest.revision and root.certificate != newest.certificate]
-    doomed = [root.revision for root in older if root.has_key]
+    old = (*standing.older, *_given_up(situation, standing.newest))
+    doomed = sorted(root.revision for root in old if root.has_key)
     if not doomed:
         return
     message = f"waits until every istiod has dropped {roots(reversed(doomed))}, then destroys its key"
     steps = (_destroy(revision) for revision in doomed)
     yield from _pass(situation, standing, gates.loaded, Wait(Done.ROTATION_COMPLETED, message), steps)
+
+
+def _given_up(situation: Situation, newest: Root) -> list[Root]:
+    """Return the roots that were given up before the newest came: only then, so that no number is used again.
+
+    One that was given again has a second Secret, and signs.
+    """
+    known = (root for root in situation.observed.roots if root.state is RootState.ABANDONED)
+    return [root for root in known if root.revision < newest.revision and root.certificate != newest.certificate]
 
 
 def _destroy(revision: int) -> Step:
