@@ -31,6 +31,12 @@ def set_clock(world: World, ahead: timedelta) -> None:
     world.embedded.operations.clock = lambda: datetime.now(UTC) + ahead  # noqa: TID251  # the API server's own
 
 
+async def believe_clock(world: World, ahead: timedelta) -> None:
+    """Set the clock of the API server, and wait until the answers of before are forgotten."""
+    set_clock(world, ahead)
+    await asyncio.sleep(WINDOW_SECONDS + 2)
+
+
 def ends(mesh: Mesh) -> datetime:
     """Return when the CA that is in use ends."""
     return mesh.cacerts().signer.not_valid_after_utc
@@ -49,8 +55,7 @@ async def test_a_renewal_is_in_time_although_a_pass_was_made_while_the_clock_was
     await mesh.apply(SHORT)
     await mesh.settled(revision=1)
     first = ends(mesh)
-    set_clock(world, timedelta(days=-1))
-    await asyncio.sleep(WINDOW_SECONDS + 2)
+    await believe_clock(world, timedelta(days=-1))
     await mesh.edit({"metadata": {"labels": {"touched": "yes"}}})
     await asyncio.sleep(2)
     set_clock(world, timedelta(0))
@@ -99,8 +104,7 @@ async def test_a_root_that_a_rotation_made_while_the_clock_was_ahead_never_leave
     mesh.most_roots = None
     await mesh.apply(LONG | WAITS | {"trustBundle": {"configMap": {}}})
     await mesh.settled(revision=1)
-    set_clock(world, timedelta(hours=3))
-    await asyncio.sleep(WINDOW_SECONDS + 2)
+    await believe_clock(world, timedelta(hours=3))
     await mesh.change({"root": {"issuedAfter": mesh.soon()}})
     await mesh.until(lambda: mesh.phase == phase and (phase != "Steady" or mesh.revisions == [2]), phase)
     set_clock(world, timedelta(0))
@@ -122,8 +126,7 @@ async def test_a_takeover_of_which_the_clock_was_ahead_goes_back_to_the_ca_that_
     mesh.most_roots = None
     top = ca(subject="Acme Root")
     await runs_on(mesh, simple(top))
-    set_clock(world, timedelta(hours=3))
-    await asyncio.sleep(WINDOW_SECONDS + 2)
+    await believe_clock(world, timedelta(hours=3))
     await mesh.apply(LONG | WAITS | {"targets": [adopting(mesh, top)], "trustBundle": {"configMap": {}}})
     await mesh.in_phase(phase)
     set_clock(world, timedelta(0))

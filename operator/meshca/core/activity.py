@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from meshca.core.outcomes import Hold, Plan, Wait
-from meshca.core.situation import Situation, phase
-from meshca.words.names import Phase
+from meshca.core.situation import Situation, is_rotating
 from meshca.words.reasons import Done, Found, Reason
 from meshca.words.text import when
 
@@ -50,9 +49,8 @@ def activity(situation: Situation, plan: Plan, trouble: Reason | None, at: datet
         return kept(f"Held: {held.reason.value}", held.reason, held.message) | _by_itself(planned)
     if trouble is not None:
         return _retrying(trouble) | _by_itself(planned)
-    is_rotating = phase(situation) not in {Phase.STEADY, Phase.PENDING}
     is_restarting = any(wait.reason is Done.ISTIOD_RESTARTED for wait in plan.waits)
-    told: Json = {"activity": WAITING if is_rotating or is_restarting else IDLE}
+    told: Json = {"activity": WAITING if is_rotating(situation) or is_restarting else IDLE}
     if planned is None or planned.until is None:
         return told
     return told | {"nextAction": planned.message, "nextActionSummary": when(planned.until)} | _by_itself(planned)

@@ -144,6 +144,11 @@ def phase(situation: Situation) -> Phase:
             return Phase.RETIRE if retiring and standing.newest.has_key else Phase.STEADY
 
 
+def is_rotating(situation: Situation) -> bool:
+    """Tell whether a rotation is under way."""
+    return phase(situation) not in {Phase.STEADY, Phase.PENDING}
+
+
 def _stand(situation: Situation) -> Standing | None:
     """Read the labels; a root whose Secret is lost counts only while it still signs."""
     roots = [root for root in situation.observed.roots if root.state is not RootState.ABANDONED]

@@ -17,10 +17,10 @@ from meshca.core.conditions import Trouble, conditions, merge
 from meshca.core.model import Blocked, Damaged, Observed, Published, Root
 from meshca.core.outcomes import Plan, Step, Wait
 from meshca.core.remembered import forgotten, remembered
-from meshca.core.situation import Situation, phase
+from meshca.core.situation import Situation, is_rotating, phase
 from meshca.core.spec import TargetSpec
 from meshca.core.warnings import of_roots, warnings
-from meshca.words.names import ADOPTED, Condition, Phase, root_secret_name
+from meshca.words.names import ADOPTED, Condition, root_secret_name
 from meshca.words.reasons import Done, Found
 from meshca.words.text import when
 
@@ -170,7 +170,7 @@ def _published(situation: Situation, state: Published | Damaged) -> Json:
 
 def _rotation(situation: Situation, plan: Plan, before: Mapping[str, Any]) -> Json | None:
     standing, now_in = situation.standing, phase(situation)
-    if standing is None or now_in in {Phase.STEADY, Phase.PENDING}:
+    if standing is None or not is_rotating(situation):
         return None
     old = before.get("rotation") or {}
     since = old.get("since") if old.get("phase") == now_in.value else None

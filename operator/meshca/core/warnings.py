@@ -2,10 +2,10 @@
 
 from meshca.core import schedule
 from meshca.core.schedule import rotation_lasts
-from meshca.core.situation import Situation, phase
+from meshca.core.situation import Situation, is_rotating
 from meshca.core.spec import MeshCASpec
 from meshca.errors import MeshCAError
-from meshca.words.names import ANNOTATION_MADE_FOR, Phase, root_secret_name
+from meshca.words.names import ANNOTATION_MADE_FOR, root_secret_name
 
 
 def warnings(spec: MeshCASpec) -> list[str]:
@@ -39,7 +39,7 @@ def of_roots(situation: Situation) -> list[str]:
 def _given_is_bad(situation: Situation) -> list[str]:
     """Tell of a given root that is no good while a rotation goes on without it: the next one is held by it."""
     given, standing = situation.observed.given, situation.standing
-    if not isinstance(given, MeshCAError) or standing is None or phase(situation) in {Phase.PENDING, Phase.STEADY}:
+    if not isinstance(given, MeshCAError) or standing is None or not is_rotating(situation):
         return []
     goes_on = f"The rotation to root {standing.newest.revision} goes on without it"
     return [f"{given.message}. {goes_on}; the next one is held until it is mended"]

@@ -6,20 +6,21 @@ process has seen it first, as long as both of its clocks have gone on alike sinc
 Lost at a restart, which begins the wait anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from meshca.core.model import Holding, Observed, Published, TargetState
+from meshca.cluster.clock import MOVED_SECONDS
+from meshca.core.model import Holding, Observed, TargetState
 from meshca.core.questions import Answer, Reader
 from meshca.flow.memory import Memory, Moment
 
 TOLERANCE = timedelta(minutes=2)
 """Several API servers may disagree by that much, and a wait is longer by no more than that."""
-MOVED_SECONDS = 2.0
-"""By more than this a clock has moved (cluster/clock.py)."""
 
 _Read = Callable[[datetime], datetime]
+T = TypeVar("T", bound=Holding | Answer | Reader)
 
 
 def judge(memory: Memory, observed: Observed, now: datetime, uptime: float) -> Observed:
@@ -57,27 +58,20 @@ def _has_moved(seen: Moment, present: Moment) -> bool:
 
 
 def _target(state: TargetState, read: _Read) -> TargetState:
-    if not isinstance(state, Holding):
-        return state
-    held = replace(state, written_at=read(state.written_at), bundle_since=read(state.bundle_since))
-    return replace(held, signer_since=read(held.signer_since)) if isinstance(held, Published) else held
+    return _with(state, ("written_at", "bundle_since", "signer_since"), read) if isinstance(state, Holding) else state
 
 
 def _answer(answer: Answer, read: _Read) -> Answer:
     readers = tuple(_reader(each, read) for each in answer.readers)
-    return replace(
-        answer, since=_maybe(answer.since, read), told_since=_maybe(answer.told_since, read), readers=readers
-    )
+    return replace(_with(answer, ("since", "told_since"), read), readers=readers)
 
 
 def _reader(reader: Reader, read: _Read) -> Reader:
-    return replace(
-        reader,
-        starts=tuple(map(read, reader.starts)),
-        rolled_out=_maybe(reader.rolled_out, read),
-        asked=_maybe(reader.asked, read),
-    )
+    return replace(_with(reader, ("rolled_out", "asked"), read), starts=tuple(map(read, reader.starts)))
 
 
-def _maybe(stamp: datetime | None, read: _Read) -> datetime | None:
-    return None if stamp is None else read(stamp)
+def _with(told: T, fields: Sequence[str], read: _Read) -> T:
+    """Return the same with these stamps read, as far as it has them."""
+    stamps = {field: stamp for field in fields if (stamp := getattr(told, field, None)) is not None}
+    changed: dict[str, Any] = {field: moment for field, stamp in stamps.items() if (moment := read(stamp)) != stamp}
+    return replace(told, **changed) if changed else told
